@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine_world import AT_ONCE, DAY, HOUR, Project, spec_of
+from engine_world import AT_ONCE, DAY, HOUR, Project, _draw, spec_of
 
 from flyball.adapters.registry_memory import MemoryRegistry
 from flyball.control.loop import tick_once
@@ -51,6 +51,52 @@ def test_labels_of_one_class_alone_are_named_and_never_judged(tmp_path: Path) ->
         assert all(evidence.value is None for evidence in window.metrics.values())
         assert f"all {window.labels} labels are of class yes" in window.labels_note
     assert FindingKind.PERFORMANCE not in {finding.kind for finding in project.findings()}
+    project.holds()
+
+
+def labelled_where(project: Project, chance: Callable[[float], float], days: int) -> None:
+    """Labels come to rows with a chance that hangs on their x."""
+    for _ in range(days * 4):
+        before = len(project.late)
+        project.send(60)
+        for place, (at, batch) in enumerate(project.late[before:], before):
+            kept = [_draw(name, "kept") < chance(_draw(name, "x") * 4 - 2) for name in batch.ids]
+            project.late[place] = at, LabelBatch(
+                at_us=batch.at_us, model=batch.model, ids=[name for name, yes in zip(batch.ids, kept, strict=True) if yes],
+                values=[value for value, yes in zip(batch.values, kept, strict=True) if yes], observed_us=[None] * sum(kept),
+            )  # fmt: skip
+        project.clock.sleep(6 * HOUR)
+        project.deliver()
+        project.tick()
+
+
+def test_labels_that_hang_on_the_score_are_weighted_and_a_loss_that_rises_is_found(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE))
+    project.first_champion()
+    labelled_where(project, lambda x: 0.9 if x > 0 else 0.5, 8)
+    assert FindingKind.PERFORMANCE not in {finding.kind for finding in project.findings()}
+    project.turned = 0.18
+    labelled_where(project, lambda x: 0.9 if x > 0 else 0.5, 8)
+    judged = [window for window in project.windows() if window.mature and window.labels_hang_on and window.loss is not None]
+    assert len(judged) > 8
+    for window in judged:
+        assert window.loss is not None
+        assert window.loss.mean == pytest.approx(window.metrics["brier"].value, abs=1e-6)
+        assert window.loss.n < window.labels
+    assert FindingKind.PERFORMANCE in {finding.kind for finding in project.findings()}
+    project.holds()
+
+
+def test_labels_that_hang_on_a_feature_are_named_though_the_score_does_not_tell(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE))
+    project.first_champion()
+    labelled_where(project, lambda x: 0.5 if x <= 0 else 0.95 if x < 1 else 0.05, 4)
+    mature = [window for window in project.windows() if window.mature][-3:]
+    assert [window.labels_hang_on for window in mature] == [("feature x",)] * 3
+    assert all(window.metrics["brier"].value is None and window.loss is None for window in mature)
+    project.restart()
+    project.tick()
+    assert [window for window in project.windows() if window.mature][-3:] == mature
     project.holds()
 
 

@@ -6,6 +6,7 @@ from flyball.cli import draw
 from flyball.cli.tell_decisions import question
 from flyball.cli.tell_findings import sentence, told
 from flyball.control.reports import GatewayRow, StatusReport, VersionRow
+from flyball.control.window_words import ESTIMATED, figure, named
 from flyball.records.findings import WindowSummary
 
 if TYPE_CHECKING:
@@ -74,13 +75,8 @@ def _gateway(row: GatewayRow) -> draw.Cell:
 
 
 def _windows(report: StatusReport, *, plain: bool) -> "RenderableType":
-    own = draw.own_metrics(name for window in report.windows for name in window.metrics)
-    common = (
-        name
-        for window in report.windows
-        for name in (*window.metrics, *window.estimates)
-        if name not in own and name != "bounded_loss"
-    )
+    own = draw.own_metrics(name for window in report.windows for name in (*window.metrics, *window.live))
+    common = (name for window in report.windows for name in named(window) if name not in own and name != "bounded_loss")
     names = [*draw.leading(common, 2), *own]
     rows = []
     for window in report.windows:
@@ -93,7 +89,8 @@ def _windows(report: StatusReport, *, plain: bool) -> "RenderableType":
     columns = ("window until", "predictions", "labels", *names, "largest drift")
     told = draw.table(columns, rows, plain=plain, title="Last windows of the champion", right=("predictions", "labels"))
     void = next((window.void for window in reversed(report.windows) if window.void), "")
-    return draw.page([told, draw.text((f"No estimate without labels: {void}", "yellow"))]) if void else told
+    notes = [draw.text((f"No estimate without labels: {void}", "yellow"))] if void else []
+    return draw.page([told, *notes, *(draw.text(words) for words in report.label_notes)])
 
 
 def _labels(window: WindowSummary) -> str:
@@ -126,12 +123,12 @@ def _findings(report: StatusReport, *, plain: bool) -> "list[RenderableType]":
 
 
 def _metric(window: WindowSummary, name: str) -> str:
-    """As its labels say; while they are waited for, as estimated without them."""
-    if name in window.metrics:
-        return draw.measured(window.metrics[name])
-    if window.void or name not in window.estimates:
+    """With what it is of, where that is not all the window's labels as they are."""
+    shown = figure(window, name)
+    if shown is None:
         return "void" if window.void else ""
-    return f"≈ {draw.measured(window.estimates[name])}"
+    told = draw.measured(shown.evidence)
+    return f"≈ {told}" if shown.how == ESTIMATED else f"{told} {shown.how}".rstrip()
 
 
 def _next(report: StatusReport) -> str:
@@ -207,4 +204,5 @@ def _bounds(report: StatusReport) -> list[tuple[str, draw.Cell]]:
 
 
 def _not_monitored(report: StatusReport) -> list[tuple[str, draw.Cell]]:
-    return [("not monitored", ", ".join(report.not_monitored))] if report.not_monitored else []
+    found: list[tuple[str, draw.Cell]] = [("not monitored", ", ".join(report.not_monitored))] if report.not_monitored else []
+    return [*found, ("not monitored", (report.unjudged, "yellow"))] if report.unjudged else found

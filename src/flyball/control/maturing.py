@@ -1,43 +1,40 @@
 """Windows whose labels come: shown as far as they have, judged once when they have, and corrected when more come after that."""
 
-import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
-from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 
 from flyball.capture.join import LabelJoin
-from flyball.capture.joined import Ints, LabelledRows, Span
-from flyball.control import patience
+from flyball.capture.joined import Ints
+from flyball.control import judging_labels, patience
 from flyball.control.concepts import Concepted, Concepts, Labelled
 from flyball.control.estimating import Estimating
+from flyball.control.judging_labels import BEFORE, Judged, Read, window_of
 from flyball.control.labelled_rows import Sampled, sampled
 from flyball.control.observe import Observation, WindowKey, micros_of
-from flyball.control.own_metrics import immature, names, own_metrics
+from flyball.control.own_metrics import immature
 from flyball.control.retrying import Retries
 from flyball.control.standing import puts_of
 from flyball.control.unforeseen import tell_first
 from flyball.control.world import World, draft, micros, put
 from flyball.errors import ArtifactDamaged
-from flyball.monitoring import live, performance, selective, track_record
+from flyball.monitoring import live, performance, track_record
 from flyball.monitoring.delays import Delays
 from flyball.monitoring.live import WindowRows
-from flyball.monitoring.maturity import maturity, quiet_us
+from flyball.monitoring.maturity import Maturity, maturity, quiet_us
 from flyball.monitoring.performance import PerformanceState
 from flyball.monitoring.policy import MonitorPolicy
-from flyball.monitoring.realised import realised, refused
-from flyball.monitoring.reference import Reference
+from flyball.monitoring.realised import realised
+from flyball.monitoring.selective import SCORE
 from flyball.monitoring.track_record import TrackRecord
-from flyball.monitoring.window import Window
 from flyball.records.events import Draft, Put
 from flyball.records.evidence import Evidence
-from flyball.records.findings import Finding, RowLosses, WindowSummary
+from flyball.records.findings import Finding, WindowSummary
 from flyball.records.release import Champion
-from flyball.stats.losses import bounded_loss
 
 MOST_A_TICK = 100
 """Windows that are given up: after a long pause they are many, each an entry of some kB in the ledger."""
@@ -49,31 +46,6 @@ REVISED_EVERY = 4
 an entry of some kB in the ledger."""
 MORE_LABELS = 1.25
 """An immature window's metrics are told anew when it has so many times the labels: some ten times until all have come, not at every tick."""
-
-
-class Read(NamedTuple):
-    """All that a window's metrics are of, as it is known now."""
-
-    asked: WindowRows
-    rows: LabelledRows
-
-    @property
-    def digest(self) -> str:
-        parts = (np.ascontiguousarray(part).tobytes() for part in (*self.asked, *self.rows))
-        return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
-
-
-class Judged(NamedTuple):
-    """A mature window's labels: what they say, and whether they are all that could have come."""
-
-    metrics: dict[str, Evidence]
-    rows: LabelledRows
-    selective: str
-    """Why labels are no plain sample of the rows; empty: they are."""
-
-    def losses(self, reference: Reference) -> RowLosses:
-        losses = bounded_loss(reference.task, self.rows.scores, np.asarray(self.rows.labels, dtype=np.float64), reference.scale)
-        return RowLosses(mean=float(f"{losses.mean():.8g}"), spread=float(f"{losses.std():.8g}"), n=int(losses.size))
 
 
 class Maturing:
@@ -204,7 +176,7 @@ class Maturing:
         if told.mature and not (told.by in {"delay", "learned"} and self._waits(key, window, join, known)):
             self._judge(key, window, champion, join)
         elif labels >= MORE_LABELS * max(window.labels, 1):
-            self._complete(key, window, join, labels)
+            self._complete(key, window, join, told)
 
     def _waits(self, key: WindowKey, window: WindowSummary, join: LabelJoin, known: Delays | None) -> bool:
         """Past its delay a window is judged once, by what is there: not while labels still come, as those of an import do for minutes, nor at once by fewer
@@ -222,21 +194,25 @@ class Maturing:
     def _delays(self, join: LabelJoin) -> Delays:
         return self._observation.label_delay.learned(join, self._observation.seen_until_us)
 
-    def _complete(self, key: WindowKey, window: WindowSummary, join: LabelJoin, labels: int) -> None:
-        """What the labels that are here say of all that will come."""
+    def _complete(self, key: WindowKey, window: WindowSummary, join: LabelJoin, told: Maturity) -> None:
+        """What the labels that are here say of all that will come, and when they will have."""
+        labels, _ = self._counts[key]
         start_us, end_us, now = micros(window.start), micros(window.end), self._world.now()
         found = join.outcomes(window.unit, start_us, end_us)
-        completion = live.completed(WindowRows(*found[:4]), self._delays(join), join.strata, micros(now))
+        delays = self._delays(join)
+        completion = live.completed(WindowRows(*found[:4]), delays, join.strata, micros(now))
         shown: dict[str, Evidence] = {}
         if completion.weighting is not None:
             chosen, reference = completion.chosen, self._observation.files.reference(window.unit)
-            told = realised(reference, found.scores[chosen], found.labels[chosen], window_of(window), completion.weighting)
+            figures = realised(reference, found.scores[chosen], found.labels[chosen], window_of(window), completion.weighting)
             record = self._world.get("completions", window.unit, TrackRecord) or TrackRecord()
-            shown = track_record.kept(record, told) | immature(self._world, window_of(window), int(chosen.size))
+            shown = track_record.kept(record, figures) | immature(self._world, window_of(window), int(chosen.size))
+        ripe = "" if told.ripe_at is None else f"mature by {told.ripe_at:%Y-%m-%d %H:%M} UTC"
+        note = "; ".join(dict.fromkeys(filter(None, (told.words, ripe, delays.words, completion.words))))
         moved = msgspec.structs.replace(
-            window, labels=labels, live=shown, live_first=window.live_first or shown, labels_note=completion.words
-        )  # fmt: skip
-        payload = {"labels": labels, "note": completion.words}
+            window, labels=labels, live=shown, live_first=window.live_first or shown, labels_note=note
+        )
+        payload = {"labels": labels, "note": note}
         subject = f"window:{window_of(window).id}"
         self._world.record(draft(now, "window.completed", subject, payload, (put("window", window_of(window).id, moved),)))
         self._immature[key] = moved
@@ -247,19 +223,20 @@ class Maturing:
         found = self._judged(window, read)
         labels = join.labelled(micros(window.start), micros(window.end))
         summary = msgspec.structs.replace(
-            window, labels=labels, mature=True, metrics=found.metrics, live={}, live_first={}, labels_note=found.selective, judged_by=read.digest
+            window, labels=labels, mature=True, metrics=found.metrics, live={}, live_first={}, labels_note=found.selective,
+            labels_hang_on=found.hang_on, judged_by=read.digest,
         )  # fmt: skip
         puts: list[Put] = []
         note = found.selective
-        if champion is not None and champion.unit == window.unit and not found.selective and len(found.rows.labels):
-            lost = found.losses(self._observation.files.reference(window.unit))
+        if champion is not None and champion.unit == window.unit and found.judgeable:
+            lost = found.losses(self._observation.files.reference(window.unit), judged)
             summary = msgspec.structs.replace(summary, loss=lost)
             # As findings stand: what was before it became champion, once more maybe, is no part of what is watched.
             if window.end > champion.since:
                 told = self._judge_loss(key, summary, found, join)
                 summary = msgspec.structs.replace(summary, slices=told.slices, outlook=told.outlook)
                 puts += [*told.puts, *puts_of(self._world, told.findings)]
-                note = told.note
+                note = "; ".join(filter(None, (note, told.note)))
                 tell(self._world, told.findings)
         puts.insert(0, put("window", judged.id, summary))
         if window.live_first:
@@ -277,12 +254,17 @@ class Maturing:
         """The champion's: has its loss risen, do labels follow the answers, do they agree with what was estimated without them, and why not?"""
         judged, reference = window_of(window), self._observation.files.reference(window.unit)
         state = self._world.get("performance", window.unit, PerformanceState) or PerformanceState()
-        reading = performance.judge(reference, state, outcomes(found.rows, reference.task), judged, self._policy)
+        labelled = found.scores, found.labels
+        reading = performance.judge(reference, state, labelled, judged, self._policy, found.weighting)
+        if found.weighting is not None:
+            # Whether labels follow the answers, in slices too, and what harm is put down to, is asked of rows that are a plain sample.
+            return Concepted(
+                reading.findings, (put("performance", window.unit, reading.state),), {}, reading.note, reading.outlook
+            )
         # Fewer say nothing of how much their mean may lie beside that of all rows.
         loss = window.loss if window.loss is not None and window.loss.n >= self._policy.min_rows else None
         estimates = self._estimating.mature(judged, window, loss) if loss is not None else ()
-        labelled = Labelled(found.rows.scores, found.rows.labels, sampled(self._observation, (key,), join))
-        told = self._concepts.judge(judged, labelled)
+        told = self._concepts.judge(judged, Labelled(*labelled, sampled(self._observation, (key,), join)))
         findings = self._concepts.explained(
             (*reading.findings, *told.findings), judged, lambda since: self._since(since, key, join)
         )
@@ -297,25 +279,12 @@ class Maturing:
         return sampled(self._observation, mine or (key,), join)
 
     def _read(self, window: WindowSummary, join: LabelJoin) -> Read:
-        start_us, end_us, now_us = micros(window.start), micros(window.end), micros(self._world.now())
-        asked = WindowRows(*join.outcomes(window.unit, start_us, end_us)[:4])
-        return Read(asked, join.rows_of(window.unit, Span(start_us, end_us, now_us)))
+        return judging_labels.read(window, join, micros(self._world.now()))
 
     def _judged(self, window: WindowSummary, read: Read) -> Judged:
-        asked, rows, judged = read.asked, read.rows, window_of(window)
-        reference = self._observation.files.reference(window.unit)
-        selection, weighting = selective.selection(reference.task, asked, classes=reference.classes)
-        if selection.kind == "refused":
-            own = names(self._world)
-            return Judged(refused(reference, judged, len(rows.labels), selection.words, own), rows, selection.words)
-        if selection.kind == "corrected":
-            # What is weighted are the rows that the weights were found for, in their order.
-            has = np.isfinite(asked.labels)
-            labelled, words = (asked.scores[has], asked.labels[has]), selection.words
-        else:
-            labelled, words, weighting = outcomes(rows, reference.task), "", None
-        measured = own_metrics(self._world, labelled, judged, window.metrics, weighting)
-        return Judged(realised(reference, *labelled, judged, weighting) | measured, rows, words)
+        before = sorted((start for unit, start in self._mature if unit == window.unit and start < micros(window.start)))
+        told = (name for start in before[-BEFORE:] for name in self._mature[window.unit, start].labels_hang_on)
+        return judging_labels.judged(self._world, self._observation, window, read, tuple(dict.fromkeys(told)))
 
     def _part(self, at_us: int) -> int:
         return at_us // max(self._width // REVISED_EVERY, 1)
@@ -353,13 +322,20 @@ class Maturing:
         read = self._read(window, join)
         if read.digest == window.judged_by:
             return window
-        found = self._judged(window, read)
         labels = join.labelled(micros(window.start), micros(window.end))
-        plain = window.loss is not None and not found.selective and len(found.rows.labels) > 0
-        lost = found.losses(self._observation.files.reference(window.unit)) if plain else window.loss
+        if self._by_features_gone(window):
+            return msgspec.structs.replace(window, labels=labels, judged_by=read.digest)
+        found = self._judged(window, read)
+        told = window.loss is not None and found.judgeable
+        lost = found.losses(self._observation.files.reference(window.unit), window_of(window)) if told else window.loss
         return msgspec.structs.replace(
-            window, labels=labels, metrics=found.metrics, labels_note=found.selective, loss=lost, judged_by=read.digest
-        )
+            window, labels=labels, metrics=found.metrics, labels_note=found.selective, labels_hang_on=found.hang_on,
+            loss=lost, judged_by=read.digest,
+        )  # fmt: skip
+
+    def _by_features_gone(self, window: WindowSummary) -> bool:
+        """Its labels hang on features of rows that are kept no more: without them they would pass for a plain sample."""
+        return bool({*window.labels_hang_on} - {SCORE}) and not self._observation.rows(key_of(window)).ids
 
     def _revision(self, before: WindowSummary, revised: WindowSummary) -> Draft:
         payload, window = {"labels": revised.labels, "before": before.labels}, window_of(revised).id
@@ -373,17 +349,8 @@ def _touched(windows: Mapping[WindowKey, WindowSummary], times: Ints) -> list[Wi
     return [key for (key, window), place in ends if place < times.size and times[place] < micros(window.end)]
 
 
-def window_of(summary: WindowSummary) -> Window:
-    return Window(model=summary.model, unit=summary.unit, start=summary.start, end=summary.end)
-
-
 def key_of(window: WindowSummary) -> WindowKey:
     return window.unit, micros(window.start)
-
-
-def outcomes(rows: LabelledRows, task: str) -> tuple[Any, Any]:
-    """Scores and labels as monitoring takes them: class indices are whole."""
-    return rows.scores, rows.labels if task == "regression" else rows.labels.astype(np.int64)
 
 
 def tell(world: World, findings: tuple[Finding, ...]) -> None:

@@ -1,6 +1,6 @@
 """What a person asks: how is it now, which versions are there, what was decided and why. Reads only."""
 
-from flyball.control import bounds, decisions, diagnoses, incidents, jobs, traffic
+from flyball.control import bounds, decisions, diagnoses, incidents, jobs, traffic, window_words
 from flyball.control.decision_reports import DecisionRow, Waiting
 from flyball.control.reports import GatewayRow, SliceRow, StatusReport, VersionRow
 from flyball.control.standing import standing
@@ -60,6 +60,8 @@ def status(world: World, *, controller_alive: bool) -> StatusReport:
         ledger_hash=head.hash,
         capture_lost=world.ports.capture.lost(),
         not_monitored=traffic.not_monitored(world),
+        unjudged=window_words.unjudged(windows, world.spec.monitor.min_rows),
+        label_notes=window_words.label_notes(windows, world.spec.data.label_delay),
         slices=_slices(world, champion),
         outlook=f"window until {newest.end:%Y-%m-%d %H:%M} UTC: {newest.outlook}" if newest and newest.outlook else "",
         learning=_learning(world),

@@ -150,6 +150,10 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     """Records that gateways could not hand over (exact)."""
     not_monitored: tuple[str, ...] = ()
     """Features whose drift is not looked for, because capture keeps no value of them: `email (dropped)`."""
+    unjudged: str = ""
+    """What is not watched of the champion by its labels, and why: `the loss, window until …`. Empty: everything is."""
+    label_notes: tuple[str, ...] = ()
+    """What the newest windows say of their labels: how many are here and when they are mature; what was completed or corrected."""
     slices: tuple[SliceRow, ...] = ()
     """Those that flyball.yaml declares."""
     outlook: str = ""

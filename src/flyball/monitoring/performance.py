@@ -29,7 +29,7 @@ from flyball.errors import DataError
 from flyball.monitoring import streams
 from flyball.monitoring.drift import finding_id
 from flyball.monitoring.policy import MonitorPolicy
-from flyball.monitoring.realised import realised
+from flyball.monitoring.realised import Weighting, realised
 from flyball.monitoring.recent_losses import Before, Recent, Told, WindowLoss, recent
 from flyball.monitoring.reference import Baseline, Reference
 from flyball.monitoring.window import Window
@@ -117,24 +117,29 @@ def judge(
     outcomes: tuple[ArrayLike, ArrayLike],
     window: Window,
     policy: MonitorPolicy,
+    weighting: Weighting | None = None,
 ) -> PerformanceReading:
     """Judge one mature window, once; a second look at it changes nothing. Whether it is mature the caller asks `maturity.is_mature`.
 
     `outcomes`: scores (n_rows, n_scores) and labels (n_rows,) of the rows that have a label: class indices, or numbers for regression.
+    `weighting`: of those, where they are no plain sample of the window's rows.
     Raises DataError when they do not belong together.
     """
-    scores, labels = _checked(*outcomes)
-    metrics = realised(reference, scores, labels, window)
+    scores, labels, finite = _checked(*outcomes)
+    if weighting is not None:
+        weighting = weighting._replace(weights=weighting.weights[finite], groups=weighting.groups[finite])
+    metrics = realised(reference, scores, labels, window, weighting)
     if any(past.start == window.start for past in state.past):
         return _reading(reference, metrics, state, note="this window was judged before")
-    if labels.size < policy.min_rows:
-        return _reading(
-            reference, metrics, state, note=f"{labels.size} labels are fewer than min_rows {policy.min_rows}: shown, not tested"
-        )
+    observed = losses.bounded_loss(reference.task, scores, labels, reference.scale)
+    seen = seen_of(observed, window, None if weighting is None else weighting.weights)
+    if seen.n < policy.min_rows:
+        few = f"{labels.size} labels" if weighting is None else f"{labels.size} labels, worth {seen.n} of a plain sample,"
+        return _reading(reference, metrics, state, note=f"{few} are fewer than min_rows {policy.min_rows}: shown, not tested")
     if not (state.accepted or reference.baseline).n:
         return _reading(reference, metrics, state, note="there was no holdout to compare the loss with: shown, not tested")
-    observed = losses.bounded_loss(reference.task, scores, labels, reference.scale)
-    moved_on = advance(reference.baseline, state, seen_of(observed, window), float(observed.sum()), policy.tolerance)
+    total = float(observed.sum()) if weighting is None else seen.mean * seen.n
+    moved_on = advance(reference.baseline, state, seen, total, policy.tolerance)
     if not is_alarm(reference.baseline, moved_on, policy):
         return msgspec.structs.replace(
             _reading(reference, metrics, moved_on), outlook=outlook(reference.baseline, moved_on, policy)
@@ -192,18 +197,21 @@ def norm_of(baseline: Baseline, tolerance: float, where: str) -> Norm:
     return Norm(mean=round(baseline.mean, 6), tolerated=round(tolerated, 6), where=where)
 
 
-def _checked(scores: ArrayLike, labels: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Rows whose scores and label are numbers; the others have nothing to be judged by."""
+def _checked(scores: ArrayLike, labels: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """Rows whose scores and label are numbers, and which these are; the others have nothing to be judged by."""
     table, truth = streams.score_table(scores), np.asarray(labels, dtype=np.float64)
     if len(table) != len(truth):
         raise DataError(f"{len(table)} scores and {len(truth)} labels", expected="one label per score")
     finite = np.isfinite(truth) & np.isfinite(table).all(axis=1)
-    return table[finite], truth[finite]
+    return table[finite], truth[finite], finite
 
 
-def seen_of(observed: NDArray[np.float64], window: Window) -> WindowLoss:
-    """One window as it is judged. `observed`: its rows' bounded losses."""
-    return WindowLoss(start=window.start, mean=float(f"{observed.mean():.8g}"), n=int(observed.size))
+def seen_of(observed: NDArray[np.float64], window: Window, weights: NDArray[np.float64] | None = None) -> WindowLoss:
+    """One window as it is judged. `observed`: its rows' bounded losses. Weighted ones are as many as rows of one weight would be whose mean varies as theirs
+    does (Kish, Survey Sampling, 1965)."""
+    n = observed.size if weights is None or not observed.size else int(weights.sum() ** 2 / np.square(weights).sum())
+    mean = np.average(observed, weights=weights) if observed.size else 0.0
+    return WindowLoss(start=window.start, mean=float(f"{mean:.8g}"), n=int(n))
 
 
 def advance(baseline: Baseline, state: PerformanceState, seen: WindowLoss, total: float, tolerance: float) -> PerformanceState:

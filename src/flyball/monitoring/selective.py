@@ -3,12 +3,13 @@
 Compared are rows of one mature window, so all had the time: those with a label and those without. They should not differ in what was known when they were
 answered. Where they differ in the score (or a feature), the labelled are weighted by one over the share of labels in their stratum (inverse propensity;
 Rosenbaum & Rubin 1984), which is right if within a stratum the label's presence says nothing of the outcome (missing at random) and if every stratum has labels.
-Refused: a stratum (nearly) without labels; labels of one class where the scores promise others; labels that contradict the scores among selected rows,
-where a changed world and labels chosen by their outcome look the same. Not seen: labels chosen by an outcome that the model knows nothing of.
+Refused: kinds of rows (nearly) without labels, where they are more than LEAST_EFFECT of all; labels of one class where the scores promise others; labels
+that contradict the scores among selected rows, where a changed world and labels chosen by their outcome look the same. Not seen: labels chosen by an outcome
+that the model knows nothing of.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -28,12 +29,13 @@ LEAST_EFFECT = 0.05
 """Difference of the labelled share between strata that is worth a word: below it the weights differ by so little that the metric does not move."""
 COMPLETE = 0.99
 STRATA = 10
-LEAST_SHARE = 0.05
-"""Labelled share of a stratum: a label never stands for more than twenty."""
+LEAST_SHARE = 0.1
+"""Labelled share of a kind of rows, below which it counts as not seen: a label stands for ten at most."""
+SCORE = "the score"
 MOST_SUBJECTS = 3
 """The score and features by which rows are stratified together: with more, strata are too thin to weigh anything."""
 LEAST_LABELS = 10
-"""Of each stratum."""
+"""Of each stratum: those with fewer are put together."""
 ONE_CLASS = 1e-4
 """Chance, by the scores, that all labelled rows are of the one class that they are."""
 OFF = 0.15
@@ -50,18 +52,51 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     """Of the rows, labelled."""
     p: float = 1.0
     words: str = ""
+    sampled: bool = False
+    """Weighed are the rows that features are known of, and no others."""
+    hang_on: tuple[str, ...] = ()
+    """What this window's labels show to hang on, for the next windows."""
+
+
+class Features(NamedTuple):
+    """What was known of rows, beside their scores."""
+
+    columns: Mapping[str, npt.ArrayLike]
+    """Name → (n_known,) numbers or texts."""
+    among: Ints | None = None
+    """(n_known,) places of the rows that they are known of, among all; None: of all, in their order."""
+
+
+NO_FEATURES = Features({})
+
+
+class Strata(NamedTuple):
+    """Rows among which labels look as if they came at random."""
+
+    of: Ints
+    """(n_rows,)"""
+    subjects: tuple[str, ...]
+    """What makes them."""
+    groups: tuple[Ints, ...]
+    """Each of those alone, (n_rows,)."""
+    tested: tuple[str, ...]
+    """Of the subjects those that these rows show."""
+    p: float
+    """The least one seen on the way."""
 
 
 def selection(
     task: Task,
     rows: WindowRows,
-    features: Mapping[str, npt.ArrayLike] | None = None,
+    features: Features = NO_FEATURES,
+    known: Sequence[str] = (),
     *,
     classes: Sequence[str] = (),
     probabilities: bool = True,
 ) -> tuple[Selection, Weighting | None]:
-    """Of a mature window's rows; the weighting is of its labelled rows, in their order. `features`: name → (n_rows,) numbers or texts.
+    """Of a mature window's rows; the weighting is of its labelled rows, in their order, or of those of `features.among` (`sampled`).
 
+    `known`: what labels of windows before hung on (`hang_on`): rows are weighted by it, too, where these are too few to show it.
     `classes`: what to call those that labels are indices of; without them, their index.
     `probabilities`: the scores are meant as chances, so labels can contradict them; False where the model is known to be uncalibrated.
     """
@@ -79,29 +114,88 @@ def selection(
         return Selection(
             kind="none", share=_short(share), words=f"{labelled} labels are too few to tell whether they are selective"
         ), None
-    strata, subjects, p = _strata(task, rows, features or {}, has)
-    if not subjects:
-        return Selection(kind="none", share=_short(share), p=_short(p)), None
-    subject = " and ".join(subjects)
-    told = f"labels hang on {subject} (p {p:.1g}): {labelled} of {n} rows have one"
-    of, inverse = np.unique(strata, return_inverse=True)
-    size, with_label = np.bincount(inverse), np.bincount(inverse, weights=has)
-    thin = (with_label < np.minimum(LEAST_LABELS, size)) | (with_label < LEAST_SHARE * size)
-    if np.any(thin & (size >= LEAST_LABELS)) or of.size < 2:
-        words = f"{told}, and {int(size[thin].sum())} rows are of kinds that get hardly any: what is not seen cannot be weighed up. {_bounds(share)}"
-        return Selection(kind="refused", subject=subject, share=_short(share), p=_short(p), words=words), None
-    weights = (size / np.maximum(with_label, 1.0))[inverse][has]
-    if task != "regression" and probabilities:
-        why = _contradicts(task, rows, has, strata)
-        if why:
-            words = f"{told}, and {why}: the world has changed, or labels are chosen by their outcome. {_bounds(share)}"
-            return Selection(kind="refused", subject="outcome", share=_short(share), p=_short(p), words=words), None
-    words = (
-        f"{told}; weighted by the inverse share of labels among like rows, taking presence and outcome as independent within them"
+    found, among = _hang(rows, _by_score(task, rows.scores), features, known)
+    if not found.subjects:
+        return Selection(kind="none", share=_short(share), p=_short(found.p)), None
+    kept = rows if among is None else of_places(rows, among)
+    contradictable = probabilities and task != "regression"
+    told, weighting = _weighed(task, kept, found, _told(found, rows, among), contradictable=contradictable)
+    return msgspec.structs.replace(told, share=_short(share), sampled=among is not None), weighting
+
+
+def _hang(rows: WindowRows, score: Ints, features: Features, known: Sequence[str]) -> tuple[Strata, Ints | None]:
+    """Strata by what labels hang on, and of which rows (None: of all). Where features are known of some rows only, those are asked of the features, and all of
+    the score: with many rows a difference is seen that a sample does not show."""
+    has, among = np.isfinite(rows.labels), features.among
+    tests = 1 + len(features.columns)
+    left = {f"feature {name}": _bins(np.asarray(values)) for name, values in features.columns.items()}
+    if among is None:
+        return _strata({SCORE: score} | left, has, tests, known), None
+    if left and int(has[among].sum()) >= 2 * LEAST_LABELS:
+        found = _strata({SCORE: score[among]} | left, has[among], tests, known)
+        if {*found.subjects} - {SCORE}:
+            return found, among
+    return _strata({SCORE: score}, has, tests, known), None
+
+
+def _told(found: Strata, rows: WindowRows, among: Ints | None) -> str:
+    has, subjects = np.isfinite(rows.labels), " and ".join(found.subjects)
+    hang = f"labels hang on {subjects} (p {found.p:.1g})" if found.tested else f"labels hung on {subjects} in windows before"
+    return f"{hang}: {int(has.sum())} of {has.size} rows have one" + (
+        "" if among is None or among.size == has.size else f", features of {among.size} were looked at"
     )
-    log_sd = np.sqrt(np.maximum(1.0 - with_label / size, 0.0) / np.maximum(with_label, 1.0))
-    corrected = Selection(kind="corrected", subject=subject, share=_short(share), p=_short(p), words=words)
-    return corrected, Weighting(weights, inverse[has], log_sd, words)
+
+
+def _weighed(
+    task: Task, rows: WindowRows, found: Strata, words: str, *, contradictable: bool
+) -> tuple[Selection, Weighting | None]:
+    """Of labels that hang on something: weights, or why there are none."""
+    has, subject = np.isfinite(rows.labels), " and ".join(found.subjects)
+    refused = Selection(kind="refused", subject=subject, p=_short(found.p), hang_on=found.tested)
+    bounds = _bounds(float(has.mean()))
+    unseen = _unseen((*found.groups, found.of), has)
+    inverse = _merged(found.of, has)
+    if unseen > LEAST_EFFECT * has.size:
+        words = f"{words}, and {unseen} rows are of kinds that get hardly any: what is not seen cannot be weighed up. {bounds}"
+        return msgspec.structs.replace(refused, words=words), None
+    if not inverse.any():
+        return msgspec.structs.replace(refused, words=f"{words}, too few of each kind to be weighed up. {bounds}"), None
+    why = _contradicts(task, rows, has, inverse) if contradictable else ""
+    if why:
+        words = f"{words}, and {why}: the world has changed, or labels are chosen by their outcome. {bounds}"
+        return msgspec.structs.replace(refused, subject="outcome", words=words), None
+    size, with_label = np.bincount(inverse), np.bincount(inverse, weights=has)
+    words = f"{words}; weighted by the inverse share of labels among like rows, taking presence and outcome as independent within them"
+    log_sd = np.sqrt(np.maximum(1.0 - with_label / size, 0.0) / with_label)
+    weighting = Weighting((size / with_label)[inverse][has], inverse[has], log_sd, words)
+    return msgspec.structs.replace(refused, kind="corrected", words=words), weighting
+
+
+def _unseen(groupings: Iterable[Ints], has: npt.NDArray[np.bool_]) -> int:
+    """Rows of kinds that get hardly any label, by each grouping alone and by all together: strata of all may be too small to show it."""
+    unseen = np.zeros(has.size, dtype=np.bool_)
+    for groups in groupings:
+        size, with_label = np.bincount(groups), np.bincount(groups, weights=has)
+        unseen |= ((size >= LEAST_LABELS) & (with_label < LEAST_SHARE * size))[groups]
+    return int(unseen.sum())
+
+
+def _merged(strata: Ints, has: npt.NDArray[np.bool_]) -> Ints:
+    """Strata with too few labels put together with the next ones: without a label a stratum's rows would be missing, and with few its weight be a guess."""
+    with_label = np.bincount(strata, weights=has)
+    group, place, labels = np.zeros(with_label.size, dtype=np.int64), 0, 0.0
+    for stratum, more in enumerate(with_label.tolist()):
+        if labels >= LEAST_LABELS:
+            place, labels = place + 1, 0.0
+        group[stratum] = place
+        labels += more
+    if labels < LEAST_LABELS:  # the last ones
+        group = np.minimum(group, max(place - 1, 0))
+    return group[strata]
+
+
+def of_places(rows: WindowRows, places: Ints) -> WindowRows:
+    return WindowRows(rows.at_us[places], rows.received_us[places], rows.scores[places], rows.labels[places])
 
 
 def arms(counts: Mapping[str, tuple[int, int]]) -> Selection:
@@ -138,16 +232,12 @@ def _bins(values: npt.NDArray[np.generic]) -> Ints:
     return np.minimum(rank[inverse], STRATA - 1)
 
 
-def _strata(
-    task: Task, rows: WindowRows, features: Mapping[str, npt.ArrayLike], has: npt.NDArray[np.bool_]
-) -> tuple[Ints, tuple[str, ...], float]:
-    """Strata within which labels look as if they came to rows at random, what makes them, and the least p-value (Bonferroni) seen on the way."""
+def _strata(left: dict[str, Ints], has: npt.NDArray[np.bool_], tests: int, known: Sequence[str]) -> Strata:
+    """Strata within which labels look as if they came to rows at random. `left`: what may make them; `tests`: by how many p-values are multiplied
+    (Bonferroni); `known`: of `left`, what makes them anyhow."""
     strata = np.zeros(has.size, dtype=np.int64)
-    subjects: tuple[str, ...] = ()
-    left = {"the score": _by_score(task, rows.scores)} | {
-        f"feature {name}": _bins(np.asarray(values)) for name, values in features.items()
-    }
-    tests, least = len(left), 1.0
+    subjects: dict[str, Ints] = {}
+    least = 1.0
     while left and len(subjects) < MOST_SUBJECTS:
         tested = [(*_tested(groups, strata, has), name) for name, groups in left.items()]
         worth = [(p * tests, -effect, name) for p, effect, name in tested if effect >= LEAST_EFFECT and p * tests < ALPHA]
@@ -155,9 +245,17 @@ def _strata(
         if not worth:
             break
         name = min(worth)[2]
-        strata = np.unique(strata * (int(left[name].max()) + 1) + left.pop(name), return_inverse=True)[1].astype(np.int64)
-        subjects = (*subjects, name)
-    return strata, subjects, least
+        subjects[name] = left.pop(name)
+        strata = _within(strata, subjects[name])
+    shown = tuple(subjects)
+    for name in [name for name in known if name in left][: MOST_SUBJECTS - len(shown)]:
+        subjects[name] = left[name]
+        strata = _within(strata, subjects[name])
+    return Strata(strata, tuple(subjects), tuple(subjects.values()), shown, least)
+
+
+def _within(strata: Ints, groups: Ints) -> Ints:
+    return np.asarray(np.unique(strata * (int(groups.max()) + 1) + groups, return_inverse=True)[1], dtype=np.int64)
 
 
 def _tested(groups: Ints, strata: Ints, has: npt.NDArray[np.bool_]) -> tuple[float, float]:

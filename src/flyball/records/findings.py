@@ -219,5 +219,7 @@ class WindowSummary(msgspec.Struct, frozen=True, kw_only=True):
     """Of the champion's labelled rows, as it was judged; None: immature, another unit's, or labels that say nothing of all rows."""
     labels_note: str = ""
     """How many labels are expected and what was corrected; or why they say nothing of all rows."""
+    labels_hang_on: tuple[str, ...] = ()
+    """What decided which rows have a label, as these show: `the score`, `feature NAME`."""
     judged_by: str = ""
     """Digest of the rows and labels that its metrics are of; empty: immature."""

@@ -11,8 +11,10 @@ import jinja2
 from flyball.control.decision_reports import DecisionRow
 from flyball.control.finding_reports import FindingReport
 from flyball.control.reports import ReleaseReport, StatusReport, VersionRow
+from flyball.control.window_words import ESTIMATED, figure, named
 from flyball.records.diagnosis import name_of
 from flyball.records.evidence import Evidence
+from flyball.records.findings import WindowSummary
 from flyball.stats.metrics import METRICS
 from flyball.web import finding_page
 from flyball.web.release_page import picture
@@ -24,9 +26,9 @@ _DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 
 def overview(status: StatusReport, versions: tuple[VersionRow, ...], decisions: tuple[DecisionRow, ...]) -> str:
     """Champion, release, windows, findings, decisions."""
-    named = {name for window in status.windows for name in (*window.metrics, *window.estimates)} - {"bounded_loss"}
-    own = sorted(name for name in named if name not in METRICS)
-    metrics = [*[name for name in _LEADING if name in named][:3], *own]
+    told = {name for window in status.windows for name in named(window)} - {"bounded_loss"}
+    own = sorted(name for name in told if name not in METRICS)
+    metrics = [*[name for name in _LEADING if name in told][:3], *own]
     latest = tuple(reversed(decisions))[:SHOWN_DECISIONS]
     return _template("overview.html").render(status=status, versions=versions, decisions=latest, metrics=metrics)
 
@@ -88,6 +90,7 @@ def _environment() -> jinja2.Environment:
     environment.filters.update(
         when=_when,
         measured=_measured,
+        figure=_figure,
         number=_number,
         brief=_brief,
         kind=name_of,
@@ -108,6 +111,14 @@ def _when(moment: datetime | None) -> str:
 def _brief(words: str) -> str:
     """A SHA-256 is known by its beginning."""
     return _DIGEST.sub(r"\1", words)
+
+
+def _figure(window: WindowSummary, name: str) -> str:
+    shown = figure(window, name)
+    if shown is None:
+        return "void" if window.void else ""
+    told = _measured(shown.evidence)
+    return f"≈ {told}" if shown.how == ESTIMATED else f"{told} {shown.how}".rstrip()
 
 
 def _sentence(words: str) -> str:

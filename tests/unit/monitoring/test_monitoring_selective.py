@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from monitored_world import day, watched
 
+from flyball.control.judging_labels import Read, features_of
+from flyball.control.samples import SampledRows
 from flyball.monitoring.live import WindowRows
 from flyball.monitoring.realised import realised, refused
-from flyball.monitoring.selective import ALPHA, arms, selection
+from flyball.monitoring.selective import ALPHA, Features, arms, selection
 from flyball.stats import metrics
 
 
@@ -28,6 +30,80 @@ def test_labels_at_random_are_called_selective_as_rarely_as_claimed():
         scores, labels = window(rng, 400)
         called += selection("binary", seen(scores, labels, rng.random(400) < 0.6))[0].kind != "none"
     assert called / 1_500 <= ALPHA + 3 * (ALPHA * (1 - ALPHA) / 1_500) ** 0.5
+
+
+def asked_as_the_platform_does(rng, rows, n_sampled, known=(), more=None):
+    """Twelve features that say nothing of who has a label, known of a sample of the rows, and what a window keeps of them. `more`: of all rows, others."""
+    ids = [f"p{place}" for place in range(len(rows.labels))]
+    chosen = np.sort(rng.choice(len(ids), n_sampled, replace=False))
+    kinds = np.array([f"k{kind}" for kind in range(30)], dtype=object)
+    columns = {f"n{place}": rng.normal(size=n_sampled) for place in range(6)}
+    columns |= {f"c{place}": kinds[rng.geometric(0.2, n_sampled).clip(1, 30) - 1] for place in range(6)}
+    columns |= {name: values[chosen] for name, values in (more or {}).items()}
+    sample = SampledRows([ids[place] for place in chosen], rows.at_us[chosen], columns, rows.scores[chosen])
+    features = features_of(Read(rows, ids, None), sample)
+    return selection("binary", rows, features, known)
+
+
+@pytest.mark.parametrize(("rows", "sampled"), [(400, 400), (1_000, 300)])
+@pytest.mark.parametrize("windows", [150, pytest.param(2_000, marks=pytest.mark.nightly)])
+def test_labels_at_random_are_called_selective_no_more_often_where_features_are_looked_at(rows, sampled, windows):
+    rng = np.random.default_rng(21)
+    called = 0
+    for _ in range(windows):
+        scores, labels = window(rng, rows)
+        called += asked_as_the_platform_does(rng, seen(scores, labels, rng.random(rows) < 0.6), sampled)[0].kind != "none"
+    assert called / windows <= ALPHA + 3 * (ALPHA * (1 - ALPHA) / windows) ** 0.5
+
+
+def test_features_are_not_named_where_labels_hang_on_the_score_alone():
+    rng = np.random.default_rng(22)
+    told = []
+    for _ in range(60):
+        scores, labels = window(rng, 2_000)
+        has = rng.random(2_000) < np.where(scores > 0.3, 0.9, 0.4)
+        told.append(asked_as_the_platform_does(rng, seen(scores, labels, has), 800)[0])
+    assert {each.kind for each in told} == {"corrected"}
+    assert sum(each.subject != "the score" for each in told) <= 1
+
+
+def test_a_feature_that_decides_is_found_in_a_sample_and_the_rows_of_the_sample_are_weighted():
+    rng = np.random.default_rng(23)
+    off = []
+    for _ in range(10):
+        scores, labels = window(rng, 10_000)
+        hard = rng.random(scores.size) < 0.3
+        labels = np.where(hard, 1.0 - labels, labels)
+        has = rng.random(scores.size) < np.where(hard, 0.3, 0.9)
+        rows = seen(scores, labels, has)
+        told, weighting = asked_as_the_platform_does(rng, rows, 2_000, more={"hard": hard.astype(float)})
+        if told.subject == "outcome":  # labels so far from the scores may have been chosen by what they are
+            continue
+        assert (told.kind, told.subject, told.sampled) == ("corrected", "feature hard", True)
+        assert weighting.weights.size < 2_000
+        off.append(weighting.weights.sum() / 2_000)
+    assert np.allclose(off, 1.0)
+
+
+def test_a_kind_of_rows_that_a_feature_tells_and_that_gets_hardly_any_label_is_refused():
+    rng = np.random.default_rng(24)
+    scores, labels = window(rng, 240)
+    x = rng.uniform(-2.0, 2.0, 240)
+    has = rng.random(240) < np.where(x <= 0.0, 0.5, np.where(x < 1.0, 0.95, 0.05))
+    told, weighting = selection("binary", seen(scores, labels, has), Features({"x": x}))
+    assert (told.kind, told.subject, weighting) == ("refused", "feature x", None)
+    assert "rows are of kinds that get hardly any" in told.words
+
+
+def test_what_windows_before_hung_on_weighs_one_that_is_too_small_to_show_it():
+    rng = np.random.default_rng(25)
+    scores, labels = window(rng, 120)
+    has = rng.random(120) < np.where(scores > 0.3, 0.7, 0.6)
+    assert selection("binary", seen(scores, labels, has))[0].kind == "none"
+    told, weighting = selection("binary", seen(scores, labels, has), known=("the score",))
+    assert (told.kind, told.subject, told.hang_on) == ("corrected", "the score", ())
+    assert "hung on the score in windows before" in told.words
+    assert weighting.weights.sum() == pytest.approx(120)
 
 
 def test_a_difference_that_moves_no_metric_is_not_worth_a_word():
@@ -130,7 +206,9 @@ def test_a_feature_that_decides_who_is_labelled_is_named_and_corrected(texts):
     labels = np.where(hard, rng.random(scores.size) < 0.4, labels).astype(float)
     has = rng.random(scores.size) < np.where(hard, 0.2, 0.9)
     values = np.array(["north", "south", "east", "west"], dtype=object)[branch] if texts else branch.astype(float)
-    told, weighting = selection("binary", seen(scores, labels, has), {"noise": rng.random(scores.size), "branch": values})
+    told, weighting = selection(
+        "binary", seen(scores, labels, has), Features({"noise": rng.random(scores.size), "branch": values})
+    )
     assert (told.kind, told.subject) == ("corrected", "feature branch")
     whole = metrics.brier("binary", scores[:, None], labels)
     bare = metrics.brier("binary", scores[has, None], labels[has])
