@@ -97,6 +97,9 @@ def act(rule: Rule, situation: AutopilotSituation, policy: AutopilotPolicy, inci
             arguments |= {"from": situation.champion, "to": situation.previous_champion}
     if rule.message:
         arguments.setdefault("message", rule.message)
+    if "from" not in arguments:
+        # The condition is about it: a yes is worth nothing for another one.
+        arguments["champion"] = situation.champion
     return Action(kind=kind, subject=subject(policy), arguments=arguments)
 
 
@@ -110,7 +113,7 @@ def _entrants(rule: Rule, situation: AutopilotSituation, incidents: tuple[int, .
     """Those that could compete now; a strategy that lacks something is left out where it is one of several."""
     kind = _kind(rule, situation, incidents)
     asked = _able(rule, situation, kind)
-    found: dict[str, Any] = {"champion": situation.champion, "strategies": asked, "chosen": rule.chosen}
+    found: dict[str, Any] = {"strategies": asked, "chosen": rule.chosen}
     seen = situation.signals_by_window[-1]
     found |= {name: seen[signal] for name, signal in _SEEN.items() if seen.get(signal)}
     if kind is not None:

@@ -1,11 +1,15 @@
 """What the user allows the autopilot to do."""
 
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 
+from flyball.autopilot.autonomy import ACT, OBSERVE, PROPOSE
 from flyball.autopilot.breaker import BreakerPolicy
 from flyball.errors import Fault, SpecError
+from flyball.records import codec
 from flyball.spec import PolicySpec, ProjectSpec
 from flyball.spec.conditions import check_condition
 from flyball.spec.fields import format_duration
@@ -64,6 +68,28 @@ def policy_of(spec: ProjectSpec) -> AutopilotPolicy:
         breaker=BreakerPolicy(failures=limits.failures, flip_flops=limits.flip_flops, within=limits.within),
         autonomy=spec.autopilot.autonomy.model_dump(),
     )
+
+
+_NO_PART_OF_A_QUESTION = frozenset({"name", "cooldown", "budget_times", "budget_per", "approval"})
+"""Of a rule: how often it may act, and what `_need` tells."""
+
+
+def asks_the_same(recorded: Mapping[str, Any], rule: Rule, autonomy: Mapping[str, str]) -> bool:
+    """Whether a policy would ask now what it asked when its decision recorded the policies. What that Flyball did not record yet is taken to be the same."""
+    then = next((each for each in recorded.get("rules", ()) if each.get("name") == rule.name), None)
+    if then is None:
+        return True
+    now = codec.plain(rule)
+    asked = (then.keys() & now.keys()) - _NO_PART_OF_A_QUESTION
+    # By their bytes: what was recorded has lists where a rule has tuples.
+    same = all(codec.encode(then[name]) == codec.encode(now[name]) for name in asked)
+    return same and _need(then, recorded.get("autonomy", {})) == _need(now, autonomy)
+
+
+def _need(rule: Mapping[str, Any], autonomy: Mapping[str, str]) -> str:
+    """How far flyball.yaml lets it go without a person, whether the policy says so or the level of its action."""
+    level = autonomy.get(str(rule.get("action")), ACT)
+    return PROPOSE if rule.get("approval") and level != OBSERVE else level
 
 
 _ALONE = {"recalibrate": "recalibrate", "rethreshold": "rethreshold", "reactivate": "earlier"}

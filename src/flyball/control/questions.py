@@ -1,19 +1,21 @@
 """Questions of releases and of policies: who may answer with yes, and those that nobody needs to answer any more, which are closed with what made an answer mean
 nothing."""
 
-from collections.abc import Collection
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from flyball.control import decisions
+from flyball.autopilot import actions
+from flyball.autopilot.policy import AutopilotPolicy, asks_the_same
+from flyball.control import decisions, incidents
+from flyball.control.standing import standing
 from flyball.control.world import World, draft, put
 from flyball.errors import Denied
 from flyball.records import codec
 from flyball.records.decisions import VOID, Action, Approval, Decision
 from flyball.records.events import Draft, Put
 from flyball.records.permissions import SHARED_ACTORS, same
-from flyball.records.release import Phase, ReleaseState
+from flyball.records.release import Champion, Phase, ReleaseState
 from flyball.release.question import question_of
 
 ANOTHER = "another"
@@ -102,20 +104,45 @@ def closed(world: World, approval: Approval, why: str, puts: tuple[Put, ...] = (
     )  # fmt: skip
 
 
-def of_policies(world: World) -> list[tuple[Approval, Action]]:
-    """Open ones of the autopilot, with what was asked about."""
+class OfPolicy(NamedTuple):
+    """An open question of the autopilot."""
+
+    approval: Approval
+    action: Action
+    """What was asked about."""
+    decision: Decision
+
+
+def of_policies(world: World) -> list[OfPolicy]:
+    """Open ones of the autopilot."""
     waiting = (each for each in world.all("approval", Approval) if each.answer is None and each.requested_by == "autopilot")
     found = ((each, decisions.find(world, each.decision)) for each in waiting)
-    asked = ((each, decisions.asked_in(decision, each)) for each, decision in found if decision is not None)
-    return [(each, action) for each, action in asked if action is not None]
+    asked = ((each, decisions.asked_in(decision, each), decision) for each, decision in found if decision is not None)
+    return [OfPolicy(each, action, decision) for each, action, decision in asked if action is not None]
 
 
-def pointless(action: Action, policies: Collection[str], champion: str | None) -> str:
-    """Why nothing would follow from a yes to a policy's question; empty: something may."""
-    policy = str(action.arguments.get("policy", ""))
-    if policy not in policies:
-        return f"flyball.yaml has no policy {policy!r} any more"
-    asked: dict[str, Any] = action.arguments.get("action") or {}
-    said = asked.get("arguments", {})
-    judged = said.get("champion") or said.get("from")
-    return f"{judged} is champion no more" if judged is not None and judged != champion else ""
+def pointless(world: World, asked: OfPolicy, policy: AutopilotPolicy) -> str:
+    """Why a yes to a policy's question would do nothing, or what nobody wants any more; empty: it is still worth an answer."""
+    said = asked.action.arguments
+    name = str(said.get("policy", ""))
+    rule = next((each for each in policy.rules if each.name == name), None)
+    if rule is None:
+        return f"flyball.yaml has no policy {name!r} any more"
+    # One whose policies were not recorded tells at least what is to be done.
+    if actions.effect(asked.action) != rule.action or not asks_the_same(asked.decision.policy, rule, policy.autonomy):
+        return f"flyball.yaml has changed policy {name!r} since"
+    # The decision knows it also where an earlier Flyball left it out of the action.
+    champion, judged = world.get("champion", world.model, Champion), asked.decision.situation.get("champion")
+    if judged is not None and (champion is None or champion.unit != judged):
+        return f"{judged} is champion no more"
+    return _over(world, tuple(said.get("incidents", ())), champion)
+
+
+def _over(world: World, numbers: tuple[int, ...], champion: Champion | None) -> str:
+    """That all of these incidents are, whatever number they have now; empty: one is open, or it was asked about none."""
+    # Every tick asks, and incidents are made of all findings anew: mostly the one that began it stands, and that is enough.
+    if not numbers or any(each.number in numbers for each in standing(world, champion)):
+        return ""
+    if any(not {each.number, *each.findings}.isdisjoint(numbers) for each in incidents.open_now(world, champion)):
+        return ""
+    return f"{actions.named(numbers)} {'are' if len(numbers) > 1 else 'is'} over"

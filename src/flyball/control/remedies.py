@@ -148,44 +148,51 @@ class Remedies:
 
     def _open_questions(self) -> tuple[str, ...]:
         """Policies whose question has no answer."""
-        return tuple(str(action.arguments.get("policy", "")) for _, action in questions.of_policies(self._world))
+        return tuple(str(asked.action.arguments.get("policy", "")) for asked in questions.of_policies(self._world))
 
     def _close_what_is_pointless(self) -> None:
         """Else its policy would wait for an answer for ever. It may ask anew at once, of whoever answers now: nothing was done."""
-        world, policies = self._world, {rule.name for rule in self._policy.rules}
-        for approval, action in questions.of_policies(world):
-            champion = world.get("champion", world.model, Champion)
-            why = questions.pointless(action, policies, champion.unit if champion else None)
-            if why:
+        world = self._world
+        for asked in questions.of_policies(world):
+            if why := questions.pointless(world, asked, self._policy):
                 acts = world.get("acts", world.model, Acts) or Acts()
-                moved = msgspec.structs.replace(acts, past=tuple(act for act in acts.past if not _is_of(act, approval, action)))
-                world.record(questions.closed(world, approval, why, (put("acts", world.model, moved),)))
+                past = tuple(act for act in acts.past if not _is_of(act, asked.approval, asked.action))
+                moved = msgspec.structs.replace(acts, past=past)
+                world.record(questions.closed(world, asked.approval, why, (put("acts", world.model, moved),)))
 
     def _take_answers(self) -> None:
-        """An approved question becomes something to do, once."""
+        """An approved question becomes something to do, or an act of its policy where there is nothing to be done: once."""
         for approval in self._world.all("approval", Approval):
             if approval.answer != "approved" or approval.requested_by != "autopilot" or approval.id in self._settled:
                 continue
             todo_id = f"{approval.id}{APPROVED}"
-            if self._world.get("todo", todo_id, Todo) is not None:
-                self._settled.add(approval.id)
-                continue
-            decision = decisions.find(self._world, approval.decision)
-            asked = decisions.asked_in(decision, approval) if decision is not None else None
-            nested: Any = asked.arguments.get("action") if asked else None
-            if asked is None or nested is None:
-                self._settled.add(approval.id)
-                continue
-            now = self._world.now()
+            if self._world.get("todo", todo_id, Todo) is None:
+                self._take(approval, todo_id)
+            self._settled.add(approval.id)
+
+    def _take(self, approval: Approval, todo_id: str) -> None:
+        decision, now = decisions.find(self._world, approval.decision), self._world.now()
+        asked = decisions.asked_in(decision, approval) if decision is not None else None
+        if asked is None:
+            return
+        nested: Any = asked.arguments.get("action")
+        subject, payload = f"decision:{approval.decision}", {"decision": approval.decision, "by": approval.answered_by}
+        if nested is not None:
             todo = Todo(id=todo_id, decision=approval.decision, action=codec.revive(nested, Action), asked=True, agreed_at=now)
-            payload = {"decision": approval.decision, "by": approval.answered_by}
             puts = (put("todo", todo_id, todo), put("acts", self._world.model, self._acted(approval, asked, now)))
-            self._world.record(
-                draft(now, "todo.opened", f"decision:{approval.decision}", payload, puts, key=f"opened:{todo_id}")
-            )  # fmt: skip
+            self._world.record(draft(now, "todo.opened", subject, payload, puts, key=f"opened:{todo_id}"))
+        elif self._entered(approval, asked):
+            # Of the answer's time: an earlier Flyball may have left it long ago without saying that the policy acted.
+            acts = put("acts", self._world.model, self._acted(approval, asked, min(approval.answered_at or now, now)))
+            self._world.record(draft(now, "approval.counted", subject, payload, (acts,), key=f"counted:{approval.id}"))
+
+    def _entered(self, approval: Approval, asked: Action) -> bool:
+        """Whether the question still counts from when it was asked."""
+        acts = self._world.get("acts", self._world.model, Acts) or Acts()
+        return any(_is_of(act, approval, asked) for act in acts.past)
 
     def _acted(self, approval: Approval, asked: Action, now: datetime) -> Acts:
-        """The policy acts now, and not when it asked: people may take longer than a cooldown."""
+        """The policy acts then, and not when it asked: people may take longer than a cooldown."""
         acts, said = self._world.get("acts", self._world.model, Acts) or Acts(), asked.arguments
         others = tuple(act for act in acts.past if not _is_of(act, approval, asked))
         act = autopilot.PastAction(
@@ -249,11 +256,13 @@ class Remedies:
         said, champion, key = todo.action.arguments, self._releases.champion(), f"todo:{todo.id}"
         if faulty := self._may_not_fit(todo.action, champion, key):
             return _Came(f"{faulty}: nothing was done", acted=False)
+        # An answer may come when that one is gone: of whoever answers then the policy decides anew. None: an earlier Flyball asked for a retraining.
+        judged = said.get("champion")
+        gone = judged is not None and (champion is None or champion.unit != judged)
+        if gone and not self._was_asked_for(key):
+            return _Came(f"{judged} is champion no more: nothing was to be done", acted=False)
         if todo.action.kind == "retrain":
             overrides: dict[str, Any] = {name: said[name] for name in ("history", "since") if name in said}
-        elif champion is None or champion.unit != said["champion"]:
-            # An answer may come when that one is gone: it is judged beside whoever answers then, once the policy decides anew.
-            return _Came(f"{said['champion']} is champion no more: nothing was to be done", acted=False)
         else:
             overrides = tournaments.overrides_of(todo.action)
         job = jobs.request(self._world, todo.decision, overrides=overrides, key=key)
@@ -264,8 +273,11 @@ class Remedies:
         if not actions.fits(action):
             return ""
         found = actions.faulty(diagnoses.open_incidents(self._world, champion), _data_faults(_told(self._world, champion)))
-        known = self._world.ports.ledger.events(kinds=("job.requested",)) if found else ()
-        return "" if any(event.key == key for event in known) else found
+        return "" if found and self._was_asked_for(key) else found
+
+    def _was_asked_for(self, key: str) -> bool:
+        """A job, before a controller died that had no time to mark it."""
+        return any(event.key == key for event in self._world.ports.ledger.events(kinds=("job.requested",)))
 
     def _stop(self, todo: Todo) -> _Came:
         said, champion, key = todo.action.arguments, self._releases.champion(), f"todo:{todo.id}"

@@ -58,7 +58,7 @@ def test_what_is_done_goes_no_further_than_its_level(configured, most, approval,
     (action,) = plan.actions
     assert action.kind == kind
     if kind != "retrain":
-        done = {"kind": "retrain", "subject": "model:m", "arguments": {"policy": "p", "history": "60d"}}
+        done = {"kind": "retrain", "subject": "model:m", "arguments": {"policy": "p", "history": "60d", "champion": "u2"}}
         assert action.arguments == {"policy": "p", "action": done}
     assert "Retrain on 60d." in plan.rationale
     assert ("Only noted" in plan.rationale) is (kind == "observe")

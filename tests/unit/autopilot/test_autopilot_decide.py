@@ -115,7 +115,7 @@ def test_a_question_carries_the_action_that_it_is_about():
     _, plan = kinds(rule(approval=True, history="60d"))
     (ask,) = plan.actions
     assert ask.arguments["action"] == {
-        "kind": "retrain", "subject": "model:m", "arguments": {"policy": "retrain-on-harm", "history": "60d"},
+        "kind": "retrain", "subject": "model:m", "arguments": {"policy": "retrain-on-harm", "history": "60d", "champion": "u2"},
     }  # fmt: skip
 
 
