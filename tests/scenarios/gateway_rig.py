@@ -170,7 +170,7 @@ def package(
 ) -> ServedUnit:
     """A package on disk and the unit that serves it; without a `background` it cannot be explained, as those of older releases."""
     names = {Format.ONNX: "model/model.onnx", Format.LIGHTGBM: "model/model.lgb", Format.CODE: "model/model.pkl"}
-    files = {names[kind]: content, "signature.json": codec.encode(signature), "lineage.json": b"{}"}
+    files = {names[kind]: content, "signature.json": codec.encode(signature)}
     if background is not None:
         files["background.json"] = codec.encode(background)
     for name, data in files.items():

@@ -152,8 +152,17 @@ def told_of(found: dict[str, Any], expected: dict[str, Any]) -> str:
     return f"other {different}" if different else ""
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("story", list(STORIES))
+LONG = ("tournament", "rollback", "remedy")
+"""Dying after a call is dying before the next one here: of these that is tried every night."""
+
+
+@pytest.mark.parametrize(
+    ("story", "after"),
+    [
+        *((story, False) for story in STORIES),
+        *(pytest.param(story, True, marks=[pytest.mark.nightly] if story in LONG else []) for story in STORIES),
+    ],
+)
 def test_a_controller_that_dies_around_any_write_leaves_the_end_as_it_was(
     story: str, after: bool, tmp_path: Path, packages: Path
 ) -> None:

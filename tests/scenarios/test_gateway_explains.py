@@ -241,6 +241,7 @@ def test_a_deadline_holds_while_a_prediction_is_explained_and_who_has_gone_holds
     assert (answer.status_code, adds_up(answer.json()["predictions"][0])) == (200, True)
 
 
+@pytest.mark.nightly  # half a minute of waiting; test_explaining.py has it with two seconds
 def test_what_cannot_be_explained_in_time_is_captured_by_nobody_and_costs_no_process(rig, packages):
     worker = started(rig, packages["slow"])
     assert worker.predict(ROW, explain=True, ids=["first"]).status_code == 200
