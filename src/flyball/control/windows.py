@@ -10,7 +10,7 @@ import msgspec
 from flyball.autopilot.signals import SignalInputs, gather
 from flyball.autopilot.worth import Worth
 from flyball.capture.join import failed_rows
-from flyball.control import improving
+from flyball.control import failing, improving
 from flyball.control.acknowledging import taken_as_normal
 from flyball.control.bounds import open_breaker
 from flyball.control.diagnoses import open_incidents
@@ -264,21 +264,14 @@ class Windows:
         )  # fmt: skip
 
     def _failures(self, window: Window) -> tuple[Finding, ...]:
-        """Rows that the champion should have answered and could not; none once they were told."""
         join, start_us, end_us = self._observation.join, micros(window.start), micros(window.end)
         failed = failed_rows(join, window.unit, start_us, end_us) if join else 0
-        name = drift.finding_id(FindingKind.SERVING, window, "failures")
-        if failed == 0 or join is None or self._world.get("finding", name, Finding) is not None:
+        if failed == 0 or join is None:
             return ()
-        n = failed + join.answered(start_us, end_us, window.unit)
-        evidence = Evidence(name="failure_rate", value=failed / n, n=n, since=window.start, until=window.end, method="counted")
-        return (
-            Finding(
-                id=name, kind=FindingKind.SERVING, model=window.model,
-                unit=window.unit, subject="failures", window_start=window.start, window_end=window.end, effect=failed / n,
-                effect_unit="share of rows", evidence=evidence, share_of_budget=None, words=f"{window.unit} could not answer {failed} of {n} rows",
-            ),
-        )  # fmt: skip
+        lasts = failed_rows(join, window.unit, start_us - failing.QUIET_WINDOWS * (end_us - start_us), start_us) > 0
+        asked = failed + join.answered(start_us, end_us, window.unit)
+        found = failing.finding(self._world, window, (failed, asked), lasts=lasts)
+        return () if found is None else (found,)
 
     def _label_delay(self) -> timedelta:
         """Declared or learned; 0: nothing is known."""
