@@ -8,6 +8,7 @@ from engine_world import AT_ONCE, DAY, Project, spec_of
 from flyball.control import findings as doors
 from flyball.control import incidents
 from flyball.control.failing import QUIET_WINDOWS
+from flyball.control.standing import standing
 from flyball.control.world import micros
 from flyball.records.captured import FailureBatch
 from flyball.records.findings import Finding, FindingKind
@@ -73,6 +74,25 @@ def test_what_somebody_has_seen_and_what_comes_after_a_good_week_is_told_anew(pr
     project.days(QUIET_WINDOWS + 1, failed=0)
     project.days(1, failed=20)
     assert len(project.failures_told()) == 3
+
+
+def test_an_old_fault_hides_none_that_grows_from_a_single_row(project: Failing) -> None:
+    project.days(1, failed=1200)
+    project.days(QUIET_WINDOWS + 2, failed=0)
+    project.days(1, failed=1)
+    project.days(1, failed=400)
+    assert [each.pages for each in project.failures_told()] == [True, False, True]
+
+
+def test_a_champion_that_comes_back_is_told_of_in_its_new_term(project: Failing) -> None:
+    project.days(2, failed=20)
+    project.version()
+    project.days(1, failed=0)
+    project.roll_back()
+    project.days(2, failed=20)
+    first, second = project.failures_told()
+    assert first.unit == second.unit == project.champion().unit
+    assert [each.subject for each in standing(project.door, project.champion())] == ["failures"]
 
 
 @pytest.mark.parametrize("failed", [0, 1])

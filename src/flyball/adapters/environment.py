@@ -26,8 +26,9 @@ _SKIPPED = frozenset(
     {"mlartifacts", ".venv", "venv", ".git", "__pycache__", "node_modules", ".tox", ".nox", ".mypy_cache", ".ruff_cache"}
 )
 """Folders that hold results or other people's code."""
-_LEDGER, _PACKAGE = "flyball.db", frozenset({"manifest.json", "signature.json"})
-_TELLING = (_LEDGER, *_PACKAGE)
+_LEDGER, _PACKAGE = frozenset({"flyball.db", "HEAD"}), frozenset({"manifest.json", "signature.json", "lineage.json"})
+"""All of them: a folder that has one file of such a name may be anybody's."""
+_TELLING = _LEDGER | _PACKAGE
 _TABLES = frozenset(
     {".arrow", ".csv", ".db", ".duckdb", ".feather", ".gz", ".jsonl", ".ndjson", ".parquet", ".sqlite", ".tsv", ".xlsx", ".zip"}
 )
@@ -215,7 +216,7 @@ def _is_skipped(name: str) -> bool:
 def _is_kept(names: Collection[str]) -> bool:
     """Of the files of a folder: whether it is a copy of the state, under whatever name, or a package that was exported. Their modules are those of earlier
     runs: a backup must not make the project's code another."""
-    return _LEDGER in names or _PACKAGE.issubset(names)
+    return _LEDGER.issubset(names) or _PACKAGE.issubset(names)
 
 
 def _listed(root: Path, *, modules_alone: bool = False) -> tuple[Path, ...]:

@@ -9,7 +9,6 @@ import msgspec
 
 from flyball.autopilot.signals import SignalInputs, gather
 from flyball.autopilot.worth import Worth
-from flyball.capture.join import failed_rows
 from flyball.control import failing, improving
 from flyball.control.acknowledging import taken_as_normal
 from flyball.control.bounds import open_breaker
@@ -125,7 +124,7 @@ class Windows:
         if silent.end <= champion.since or (key in waiting and not self._retries.for_long(champion.unit, self._patience)):
             return None
         if self._signalled != (champion.unit, silent.start.isoformat()):  # not at every tick: failures may be many
-            self._tell_failures(silent)
+            self._tell_failures(silent, champion)
         figures = self._summary(silent, waiting[key]) if key in waiting else None
         return self._signals(silent.start, champion, figures, trouble)
 
@@ -168,9 +167,9 @@ class Windows:
         end_us = self._observation.seen_until_us // width_us * width_us
         return Window(model=self._world.model, unit=unit, start=moment(end_us - width_us), end=moment(end_us))
 
-    def _tell_failures(self, window: Window) -> None:
+    def _tell_failures(self, window: Window, champion: Champion) -> None:
         """Of a window that is not closed: no row of it was answered, or it cannot be yet."""
-        if findings := self._failures(window):
+        if findings := self._failures(window, champion):
             puts = puts_of(self._world, findings)
             self._world.record(
                 draft(self._world.now(), "finding.raised", f"finding:{findings[0].id}", {}, puts, key=findings[0].id)
@@ -224,7 +223,7 @@ class Windows:
             estimated = self._estimating.close(key, window, summary)
             summary = estimated.summary
             findings = (
-                *pictured(drifted, drift.streams_of(reference, window), profile.counts), *estimated.findings, *self._failures(window)
+                *pictured(drifted, drift.streams_of(reference, window), profile.counts), *estimated.findings, *self._failures(window, champion)
             )  # fmt: skip
             puts += [put("drift", unit, reading.state), *estimated.puts, *puts_of(self._world, findings)]
             tell(self._world, findings)
@@ -236,7 +235,7 @@ class Windows:
         note = f"it could not be judged: {for_the_ledger(why)}"
         summary = msgspec.structs.replace(self._summary(window, rows), void=note)
         if champion is not None and _is_of(champion, window):
-            findings = self._failures(window)
+            findings = self._failures(window, champion)
             puts = [*self._estimating.unknown(window.unit), *puts_of(self._world, findings)]
             tell(self._world, findings)
         self._record_closed(key, summary, puts, note)
@@ -263,14 +262,13 @@ class Windows:
             labels=join.labelled(micros(window.start), micros(window.end)) if join else 0, mature=False, drift=distances or {},
         )  # fmt: skip
 
-    def _failures(self, window: Window) -> tuple[Finding, ...]:
-        join, start_us, end_us = self._observation.join, micros(window.start), micros(window.end)
-        failed = failed_rows(join, window.unit, start_us, end_us) if join else 0
-        if failed == 0 or join is None:
+    def _failures(self, window: Window, champion: Champion) -> tuple[Finding, ...]:
+        join = self._observation.join
+        rows = failing.rows(join, window.unit, micros(window.start), micros(window.end)) if join else (0, 0)
+        if join is None or not rows[0]:
             return ()
-        lasts = failed_rows(join, window.unit, start_us - failing.QUIET_WINDOWS * (end_us - start_us), start_us) > 0
-        asked = failed + join.answered(start_us, end_us, window.unit)
-        found = failing.finding(self._world, window, (failed, asked), lasts=lasts)
+        since = failing.since(join, window, champion.since)
+        found = failing.finding(self._world, window, rows, since)
         return () if found is None else (found,)
 
     def _label_delay(self) -> timedelta:

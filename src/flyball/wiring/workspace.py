@@ -282,7 +282,9 @@ class Workspace:
         """Whether a control process takes orders, or is on its way. Other commands take none, though what they end with renews the lease, too."""
         age = lease_age_seconds(self._home.state_dir)
         return self._is_supervised() or (
-            age is not None and age < LEASE_SECONDS and engine_owner(self._home.state_dir) == CONTROL
+            age is not None
+            and age < LEASE_SECONDS
+            and engine_owner(self._home.state_dir) in (CONTROL, "")  # of an earlier release, which did not say
         )
 
     def _is_attended(self) -> bool:

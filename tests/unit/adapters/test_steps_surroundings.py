@@ -37,8 +37,8 @@ def test_the_codes_digest_is_of_the_projects_own_python(tmp_path: Path) -> None:
         (".flyball-gateway/m.py", ()),
         ("mlartifacts/1/models/m-1/artifacts/model/code/m.py", ()),
         ("backup/mlartifacts/1/models/m-1/artifacts/model/code/m.py", ()),
-        ("backup/jobs/j-0001/m.py", ("backup/flyball.db",)),
-        ("packages/3/model/code/m.py", ("packages/3/manifest.json", "packages/3/signature.json")),
+        ("backup/jobs/j-0001/m.py", ("backup/flyball.db", "backup/HEAD")),
+        ("packages/3/model/code/m.py", ("packages/3/manifest.json", "packages/3/signature.json", "packages/3/lineage.json")),
     ],
 )
 def test_a_backup_or_a_package_in_the_project_is_no_code_of_it(tmp_path: Path, module: str, beside: tuple[str, ...]) -> None:
