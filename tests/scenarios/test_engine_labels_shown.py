@@ -3,7 +3,7 @@
 import io
 from pathlib import Path
 
-from engine_world import AT_ONCE, Project, spec_of
+from engine_world import AT_ONCE, DAY, Project, spec_of
 from rich.console import Console
 from test_engine_labels import LEARNED, MONITOR, labelled_where, slow
 
@@ -66,3 +66,8 @@ def test_a_loss_that_no_label_tells_is_said_not_to_be_monitored(tmp_path: Path) 
     assert "labels hang on feature x" in report.unjudged
     assert "not monitored" in printed
     assert "Not monitored: the loss, window until" in page
+    project.unlabelled = True
+    project.live(9 * DAY)
+    later = seen(project)[0]
+    assert not any(window.mature for window in later.windows)
+    assert later.unjudged == report.unjudged  # labels may take longer than all windows that are shown

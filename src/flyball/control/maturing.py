@@ -282,9 +282,13 @@ class Maturing:
         return judging_labels.read(window, join, micros(self._world.now()))
 
     def _judged(self, window: WindowSummary, read: Read) -> Judged:
+        return judging_labels.judged(self._world, self._observation, window, read, self._known_of(window))
+
+    def _known_of(self, window: WindowSummary) -> tuple[str, ...]:
+        """What labels of the windows before it hung on."""
         before = sorted((start for unit, start in self._mature if unit == window.unit and start < micros(window.start)))
         told = (name for start in before[-BEFORE:] for name in self._mature[window.unit, start].labels_hang_on)
-        return judging_labels.judged(self._world, self._observation, window, read, tuple(dict.fromkeys(told)))
+        return tuple(dict.fromkeys(told))
 
     def _part(self, at_us: int) -> int:
         return at_us // max(self._width // REVISED_EVERY, 1)
@@ -335,7 +339,8 @@ class Maturing:
 
     def _by_features_gone(self, window: WindowSummary) -> bool:
         """Its labels hang on features of rows that are kept no more: without them they would pass for a plain sample."""
-        return bool({*window.labels_hang_on} - {SCORE}) and not self._observation.rows(key_of(window)).ids
+        by = {*window.labels_hang_on, *(self._known_of(window) if window.labels_note else ())}
+        return bool(by - {SCORE}) and not self._observation.rows(key_of(window)).ids
 
     def _revision(self, before: WindowSummary, revised: WindowSummary) -> Draft:
         payload, window = {"labels": revised.labels, "before": before.labels}, window_of(revised).id

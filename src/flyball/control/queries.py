@@ -38,7 +38,8 @@ def status(world: World, *, controller_alive: bool) -> StatusReport:
     every_job = world.all("job", Job)
     finished = [job for job in every_job if job.status in FINISHED]
     windows = _windows(world, champion)
-    newest = next((window for window in reversed(windows) if window.mature), None)
+    known = _with_labels(world, champion, windows)
+    newest = next((window for window in reversed(known) if window.mature), None)
     return StatusReport(
         project=world.spec.project,
         model=world.model,
@@ -60,8 +61,8 @@ def status(world: World, *, controller_alive: bool) -> StatusReport:
         ledger_hash=head.hash,
         capture_lost=world.ports.capture.lost(),
         not_monitored=traffic.not_monitored(world),
-        unjudged=window_words.unjudged(windows, world.spec.monitor.min_rows),
-        label_notes=window_words.label_notes(windows, world.spec.data.label_delay),
+        unjudged=window_words.unjudged(known, world.spec.monitor.min_rows),
+        label_notes=window_words.label_notes(known, world.spec.data.label_delay),
         slices=_slices(world, champion),
         outlook=f"window until {newest.end:%Y-%m-%d %H:%M} UTC: {newest.outlook}" if newest and newest.outlook else "",
         learning=_learning(world),
@@ -102,6 +103,15 @@ def _windows(world: World, champion: Champion | None) -> tuple[WindowSummary, ..
     if champion is None:
         return ()
     return world.last("window", of_unit(world.model, champion.unit), WindowSummary, WINDOWS_SHOWN)
+
+
+def _with_labels(world: World, champion: Champion | None, shown: tuple[WindowSummary, ...]) -> tuple[WindowSummary, ...]:
+    """Those that are shown, with as many before them as it takes to the newest that has its labels, or is given up: labels may take longer than all that are shown."""
+    count, found = len(shown), shown
+    while champion is not None and len(found) == count and not any(window.mature or window.given_up for window in found):
+        count = 4 * max(count, 1)
+        found = world.last("window", of_unit(world.model, champion.unit), WindowSummary, count)
+    return found
 
 
 def _learning(world: World) -> str:

@@ -282,8 +282,9 @@ def _finding(reference: Calibration, state: ConceptState, alarm: _Alarm, window:
     named = alarm.named
     since = _since(reference, state, named[0])
     if alarm.p is not None:
-        since = by_itself(since, tuple(sorted(seen.start for seen in state.windows)))
-    changed = [since is None or seen.start >= since.at for seen in state.windows]
+        since = by_itself(since, tuple(sorted(seen.start for seen in state.windows)), state.windows[-1].start)
+    alone = since is not None and since.alone
+    changed = [since is None or seen.start == since.at or (seen.start > since.at and not alone) for seen in state.windows]
     recent = tuple(compress(state.windows, changed))
     rows = sum(seen.n for seen in recent)
     loss, expected = (sum(getattr(seen, at) * seen.n for seen in recent) / rows for at in ("loss", "expected"))

@@ -175,6 +175,8 @@ def increase(baseline: Baseline, state: PerformanceState) -> float:
     """Mean bounded loss of the judged windows' rows minus what it is compared with, and 0 while there are none: of those since a person took their loss as
     normal, where one has. What was accepted is no increase, however long the good time before it was."""
     n, known = state.n - state.accepted_n, state.accepted or baseline
+    if state.accepted is not None and not state.accepted_n:
+        return 0.0  # taken by an earlier Flyball, which did not keep since when: with the next window it is known
     return round((state.loss_sum - state.accepted_sum) / n - known.mean, 6) if n > 0 else 0.0
 
 
@@ -209,14 +211,14 @@ def _checked(scores: ArrayLike, labels: ArrayLike) -> tuple[NDArray[np.float64],
 def seen_of(observed: NDArray[np.float64], window: Window, weights: NDArray[np.float64] | None = None) -> WindowLoss:
     """One window as it is judged. `observed`: its rows' bounded losses. Weighted ones are as many as rows of one weight would be whose mean varies as theirs
     does (Kish, Survey Sampling, 1965)."""
-    n = observed.size if weights is None or not observed.size else int(weights.sum() ** 2 / np.square(weights).sum())
+    n = observed.size if weights is None or not observed.size else int(weights.sum() ** 2 / np.square(weights).sum() + 1e-6)
     mean = np.average(observed, weights=weights) if observed.size else 0.0
     return WindowLoss(start=window.start, mean=float(f"{mean:.8g}"), n=int(n))
 
 
 def advance(baseline: Baseline, state: PerformanceState, seen: WindowLoss, total: float, tolerance: float) -> PerformanceState:
     """Both halves bet on one window more. `total`: sum of its losses. Whether that is an alarm, `level` says."""
-    baseline = state.accepted or baseline
+    unknown, baseline = state.accepted is not None and not state.accepted_n, state.accepted or baseline
     bound, like = bound_of(baseline), _like(baseline, seen.n)
     # Shrunk as the departure is: all of the margin would hide the harm of small windows. What is shrunk goes towards the mean of rows, the bound is
     # around that of windows: where large windows are the worse ones the former is higher, and every small window would be a step of harm.
@@ -244,6 +246,8 @@ def advance(baseline: Baseline, state: PerformanceState, seen: WindowLoss, total
         past=(*state.past, seen)[-REMEMBERED:],
         windows=state.windows + 1,
         n=state.n + seen.n,
+        accepted_n=state.n if unknown else state.accepted_n,
+        accepted_sum=state.loss_sum if unknown else state.accepted_sum,
         loss_sum=float(f"{state.loss_sum + total:.12g}"),
     )
 
@@ -305,10 +309,10 @@ def outlook(baseline: Baseline, state: PerformanceState, policy: MonitorPolicy) 
 
 def recent_of(baseline: Baseline, state: PerformanceState, *, alone: bool = False) -> Recent:
     """At an alarm. `alone`: the latest window raised it by itself."""
-    told_before = state.alarms > state.accepted_alarms
-    normal = () if told_before else (state.accepted or baseline).window_means
-    before = Before(state.past[: -state.since_alarm], state.told if told_before else None)
-    return recent(normal, before, state.past[-state.since_alarm :], alone=alone)
+    alarmed = state.alarms > state.accepted_alarms
+    before = Before(state.past[: -state.since_alarm], state.told if alarmed else None, alarmed)
+    judged = tuple(each for each in state.past[-state.since_alarm :] if each.start is not None)
+    return recent((state.accepted or baseline).window_means, before, judged, alone=alone)
 
 
 def _normal(baseline: Baseline, state: PerformanceState) -> tuple[float, ...]:

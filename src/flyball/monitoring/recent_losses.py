@@ -2,18 +2,17 @@
 
 import math
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from flyball.monitoring.since import Since, by_itself, since_when
 from flyball.stats import student
 
-APART_ALPHA = 0.01
-"""Chance that windows of one loss are said to differ from those of the alarm before."""
+APART_ALPHA = 0.05
+"""Chance that windows of one loss are said to differ from those of the alarm before. To say of others that they do not would hide when they began."""
 STILL = "still: "
 
 
@@ -46,6 +45,7 @@ class Before(NamedTuple):
     windows: Sequence[WindowLoss]
     told: Told | None
     """None: there was no alarm, or it did not say since when."""
+    alarmed: bool
 
     @property
     def standing(self) -> tuple[WindowLoss, ...]:
@@ -54,56 +54,49 @@ class Before(NamedTuple):
         return () if told is None else tuple(each for each in _in_time(self.windows) if each.start and each.start >= told.at)
 
 
-def recent(normal: tuple[float, ...], before: Before, judged: Sequence[WindowLoss], *, alone: bool) -> Recent:
-    """`normal`: the windows' means that the holdout had, where no alarm has said that they are normal no more; `judged`: the windows since the last alarm,
-    in any order; `alone`: the latest raised the alarm by itself.
+def recent(usual: tuple[float, ...], before: Before, judged: Sequence[WindowLoss], *, alone: bool) -> Recent:
+    """`usual`: the windows' means that the loss is compared with; `judged`: the windows since the last alarm, as they were judged; `alone`: the latest raised
+    the alarm by itself.
 
-    Bets go on against the holdout, so that a loss that stays higher is alarmed again: then it is told since when it was told to be. A further rise is looked
-    for beside what stood. After a better time, in which a storm has passed, there is nothing worse to compare with.
+    Bets go on against the holdout, so that a loss that stays higher is alarmed again: then it is told since when it was told to be. What was told once is normal
+    no more: a change is looked for among the windows since.
     """
-    windows, standing = _in_time(judged), before.standing
-    if before.told is not None and standing and not alone:
-        apart = _apart(_means(standing), _means(windows), APART_ALPHA)
-        if apart == 0 and not _is_broken(_means(windows)):
-            words = STILL + before.told.words.removeprefix(STILL)
-            return _of((*standing, *windows), Since(before.told.at, 0, words, before.told.between))
-        normal = tuple(each.mean for each in standing) if apart > 0 else ()
+    windows = _in_time(judged)
+    if before.told is not None and not alone and _stays(usual, before.standing, windows):
+        words = STILL + before.told.words.removeprefix(STILL)
+        return _of(windows, Since(before.told.at, 0, words, before.told.between))
     starts = tuple(each.start for each in windows if each.start)
+    normal = usual if before.told is None and not before.alarmed else ()
     since = since_when(normal, tuple(each.mean for each in windows), starts)
-    if alone:
-        since = by_itself(since, starts)
+    latest = judged[-1].start
+    if alone and latest is not None:
+        since = by_itself(since, starts, latest)
+        if since.alone:
+            return _of(judged[-1:], since)
     return _of(windows[since.place :] if since else windows, since)
 
 
-def _of(windows: tuple[WindowLoss, ...], since: Since | None) -> Recent:
-    return Recent(windows, sum(item.mean * item.n for item in windows) / sum(item.n for item in windows), since)
+def _of(windows: Sequence[WindowLoss], since: Since | None) -> Recent:
+    return Recent(tuple(windows), sum(each.mean * each.n for each in windows) / sum(each.n for each in windows), since)
 
 
 def _in_time(windows: Sequence[WindowLoss]) -> tuple[WindowLoss, ...]:
     """They are judged as their labels become complete, which is another order."""
-    return tuple(
-        sorted(
-            (item for item in windows if item.start is not None), key=lambda item: item.start or datetime.min.replace(tzinfo=UTC)
-        )
-    )
+    known = [(each.start, place, each) for place, each in enumerate(windows) if each.start is not None]
+    return tuple(each for _, _, each in sorted(known))
 
 
-def _means(windows: Sequence[WindowLoss]) -> NDArray[np.float64]:
-    return np.asarray([each.mean for each in windows], dtype=np.float64)
+def _stays(usual: tuple[float, ...], standing: Sequence[WindowLoss], windows: Sequence[WindowLoss]) -> bool:
+    """Whether every window since lies where another of those that stood would: none is as good as before, and none is worse (Student's t, Bonferroni over the
+    windows). By how much windows differ the better time tells, and those that stood where they differ more."""
+    spreads = [_spread(usual), _spread(tuple(each.mean for each in standing))]
+    degrees = max(len(usual), len(standing)) - 1
+    if not standing or degrees < 1:
+        return False
+    level = np.mean([each.mean for each in standing])
+    room = student.t_quantile(1.0 - APART_ALPHA / (2.0 * len(windows)), degrees) * max(spreads)
+    return all(abs(each.mean - level) <= room * math.sqrt(1.0 + 1.0 / len(standing)) for each in windows)
 
 
-def _is_broken(means: NDArray[np.float64]) -> bool:
-    """Whether one loss does not explain them: at one place or another what comes before and after it differ (Bonferroni over the places)."""
-    places = range(1, means.size)
-    return any(_apart(means[:place], means[place:], APART_ALPHA / means.size) for place in places)
-
-
-def _apart(first: NDArray[np.float64], second: NDArray[np.float64], alpha: float) -> int:
-    """1 or −1 where the mean is surely higher or lower in the second (Student's t, two-sided at `alpha`), else 0."""
-    degrees = first.size + second.size - 2
-    if degrees < 1:
-        return 0
-    squares = float(((first - first.mean()) ** 2).sum() + ((second - second.mean()) ** 2).sum())
-    error = math.sqrt(squares / degrees * (1.0 / first.size + 1.0 / second.size))
-    step = float(second.mean() - first.mean())
-    return 0 if abs(step) <= student.t_quantile(1.0 - alpha / 2.0, degrees) * error else int(math.copysign(1.0, step))
+def _spread(means: tuple[float, ...]) -> float:
+    return float(np.std(means, ddof=1)) if len(means) > 1 else 0.0

@@ -40,8 +40,6 @@ ONE_CLASS = 1e-4
 """Chance, by the scores, that all labelled rows are of the one class that they are."""
 OFF = 0.15
 """Difference between a stratum's labels and its scores that no usual miscalibration explains."""
-OFF_ERRORS = 4.5
-"""And so many standard errors."""
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
@@ -283,17 +281,26 @@ def _one_class(task: Task, rows: WindowRows, has: npt.NDArray[np.bool_], classes
 
 
 def _contradicts(task: Task, rows: WindowRows, has: npt.NDArray[np.bool_], strata: Ints) -> str:
-    """Labels against scores, class by class and stratum by stratum."""
+    """Labels against scores, class by class and stratum by stratum, all of them together with chance ALPHA (Bonferroni) where scores are the chances they say."""
     table, labels = rows.scores[has], rows.labels[has]
+    sizes = np.bincount(strata[has])
+    level = ALPHA / (table.shape[1] * np.count_nonzero(sizes))
     for k in range(table.shape[1]):
-        residual = (labels == (1 if task != "multiclass" else k)) - table[:, k]
-        variance = table[:, k] * (1.0 - table[:, k])
-        for stratum in np.unique(strata[has]):
-            mine = strata[has] == stratum
-            off, error = float(residual[mine].mean()), float(np.sqrt(variance[mine].sum())) / int(mine.sum())
-            if abs(off) > OFF and abs(off) > OFF_ERRORS * error:
-                return f"{int(mine.sum())} labels of like score are off by {off:+.2f}"
+        off = np.bincount(strata[has], weights=(labels == (1 if task != "multiclass" else k)) - table[:, k])
+        variance = np.bincount(strata[has], weights=table[:, k] * (1.0 - table[:, k]))
+        for n, sum_off, spread in zip(sizes.tolist(), off.tolist(), variance.tolist(), strict=True):
+            if n and abs(sum_off) > OFF * n and 2.0 * _tail(abs(sum_off), spread) < level:
+                return f"{n} labels of like score are off by {sum_off / n:+.2f}"
     return ""
+
+
+def _tail(off: float, variance: float) -> float:
+    """The chance at most that a sum of independent events exceeds its mean by `off` (Bennett 1962): it holds for few and rare ones, too, where the normal's is far
+    too small."""
+    if variance <= 0.0:
+        return 0.0
+    u = off / variance
+    return float(np.exp(-variance * ((1.0 + u) * np.log1p(u) - u)))
 
 
 def _bounds(share: float) -> str:

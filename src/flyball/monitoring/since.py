@@ -13,6 +13,9 @@ MOST_BEFORE = 60
 """Windows of the holdout that are put before those judged: enough to see a change of the first one."""
 
 
+ALONE = "by this window alone"
+
+
 class Since(NamedTuple):
     at: datetime
     """Start of the first window after the change."""
@@ -21,6 +24,11 @@ class Since(NamedTuple):
     words: str
     between: tuple[datetime, datetime]
     """An interval that misses with chance ALPHA: from the start of the first window judged where it may have been before."""
+
+    @property
+    def alone(self) -> bool:
+        """It is one window, whatever came after it."""
+        return self.words.endswith(ALONE)
 
 
 def since_when(normal: tuple[float, ...], judged: tuple[float, ...], starts: tuple[datetime, ...]) -> Since | None:
@@ -42,13 +50,13 @@ def since_when(normal: tuple[float, ...], judged: tuple[float, ...], starts: tup
     return Since(starts[place], place, words, (starts[max(lower, 0)], latest))
 
 
-def by_itself(found: Since | None, starts: tuple[datetime, ...]) -> Since:
-    """Of an alarm that the last window raised alone: it is the change, unless others before it are."""
-    last = len(starts) - 1
-    if found is not None and found.between[1] < starts[last]:
+def by_itself(found: Since | None, starts: tuple[datetime, ...], latest: datetime) -> Since:
+    """Of an alarm that one window raised alone, the `latest` that was judged: it is the change, unless others before it are. `starts`: in order of time;
+    windows after it may have been judged before, since their labels were complete."""
+    if found is not None and found.between[1] < latest:
         return found
-    form = "%Y-%m-%d" if starts[last].time() == starts[0].time() else "%Y-%m-%d %H:%M"
-    return Since(starts[last], last, f"since {starts[last]:{form}}, by this window alone", (starts[last], starts[last]))
+    form = "%Y-%m-%d" if latest.time() == starts[0].time() else "%Y-%m-%d %H:%M"
+    return Since(latest, starts.index(latest), f"since {latest:{form}}, {ALONE}", (latest, latest))
 
 
 def _format(first: datetime, second: datetime) -> str:

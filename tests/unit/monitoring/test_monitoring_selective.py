@@ -188,6 +188,20 @@ def test_labels_chosen_by_their_outcome_are_refused_where_the_scores_contradict_
     assert (told.kind, told.subject, weighting) == ("refused", "outcome", None)
 
 
+def test_rare_positives_of_thin_strata_contradict_nothing():
+    """Two of ten where a tenth is expected are rare by the normal's tail, and no wonder by their own."""
+    rng, refused_ones = np.random.default_rng(20261128), 0
+    for _ in range(200):
+        scores = rng.beta(0.5, 50.0, 2_000)
+        labels = (rng.random(scores.size) < scores).astype(float)
+        amount, region = rng.lognormal(3.0, 1.0, scores.size), rng.choice(list("abcdefgh"), scores.size).astype(object)
+        share = 0.95 * np.where(amount > 20.0, 1.0, 0.6) * np.where(np.isin(region, list("abc")), 1.0, 0.7)
+        features = Features({"amount": amount, "region": region}, np.arange(scores.size))
+        told, _ = selection("binary", seen(scores, labels, rng.random(scores.size) < share), features)
+        refused_ones += told.subject == "outcome"
+    assert refused_ones <= 1
+
+
 def test_scores_that_are_no_chances_cannot_contradict():
     rng = np.random.default_rng(9)
     scores, labels = window(rng)
