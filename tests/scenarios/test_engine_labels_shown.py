@@ -70,4 +70,4 @@ def test_a_loss_that_no_label_tells_is_said_not_to_be_monitored(tmp_path: Path) 
     project.live(9 * DAY)
     later = seen(project)[0]
     assert not any(window.mature for window in later.windows)
-    assert later.unjudged == report.unjudged  # labels may take longer than all windows that are shown
+    assert "labels hang on feature x" in later.unjudged  # labels may take longer than all windows that are shown
