@@ -10,7 +10,7 @@ from flyball.gateway.units import MODEL_FILES
 from flyball.records import codec
 from flyball.records.routing import ServedUnit
 from flyball.records.signature import Column, ColumnType, Signature
-from flyball.records.unit import Format, Manifest, Unit
+from flyball.records.unit import Format, Lineage, Manifest, SnapshotRef, Unit
 
 NAMES = tuple(f"feature_{k}" for k in range(10))
 SIGNATURE = Signature(
@@ -38,12 +38,24 @@ def onnx() -> bytes:
     return bytes(to_onnx(model, initial_types=kinds, options={"zipmap": False}).SerializeToString())
 
 
+def lineage_of(run_key: str) -> Lineage:
+    """Of a package that no run has made."""
+    snapshot = SnapshotRef(table="rows", version=0, content_digest="", schema_digest="", rows=0, since=None, until=None)
+    return Lineage(
+        run_key=run_key, mlflow_run="", git_commit=None, git_dirty=False, code_digest="", environment_digest="", snapshot=snapshot,
+        parameters={}, seed=0,
+    )  # fmt: skip
+
+
 def package(
     directory: Path, content: bytes, signature: Signature = SIGNATURE, unit_id: str = "u0123456789ab", kind: Format = Format.ONNX
 ) -> ServedUnit:
     """On disk, as the package step leaves it. No two units share a manifest: each is loaded for itself."""
-    lineage = f'{{"unit": "{unit_id}"}}'.encode()
-    files = {MODEL_FILES[kind]: content, "signature.json": codec.encode(signature), "lineage.json": lineage}
+    files = {
+        MODEL_FILES[kind]: content,
+        "signature.json": codec.encode(signature),
+        "lineage.json": codec.encode(lineage_of(unit_id)),
+    }
     for name, data in files.items():
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)

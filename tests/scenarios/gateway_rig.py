@@ -16,6 +16,7 @@ import cloudpickle
 import httpx
 import msgspec
 import numpy as np
+from bench.model import lineage_of
 
 from flyball.capture.framing import unframe
 from flyball.records import codec
@@ -170,7 +171,8 @@ def package(
 ) -> ServedUnit:
     """A package on disk and the unit that serves it; without a `background` it cannot be explained, as those of older releases."""
     names = {Format.ONNX: "model/model.onnx", Format.LIGHTGBM: "model/model.lgb", Format.CODE: "model/model.pkl"}
-    files = {names[kind]: content, "signature.json": codec.encode(signature)}
+    lineage = codec.encode(lineage_of(directory.name))
+    files = {names[kind]: content, "signature.json": codec.encode(signature), "lineage.json": lineage}
     if background is not None:
         files["background.json"] = codec.encode(background)
     for name, data in files.items():
