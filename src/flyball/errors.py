@@ -26,6 +26,7 @@ FlyballError
     ├── GatewayUnreachable   a gateway that should answer does not
     ├── DeadlinePassed       the time that a request was given is over                      HTTP 504
     └── ModelFailed          a unit could not answer: crash, deadline, invalid output
+        └── ExplanationFailed  it answered, and its answer could not be explained
 """
 
 from collections.abc import Collection, Sequence
@@ -249,3 +250,7 @@ class ModelFailed(UpstreamError):
         self.retry_after = retry_after
         self.died = died
         """Its process ended, or was ended: whoever shared the call may be innocent."""
+
+
+class ExplanationFailed(ModelFailed):
+    """A unit answered, and its answer could not be explained as was asked: neither an answer of its nor a failure is captured."""

@@ -35,8 +35,8 @@ rows would be gone just before their labels come."""
 RECENT = 8
 """Judged windows whose rows are kept: a worse loss is put down to causes in all windows since it began."""
 GRACE, GRACE_PART = timedelta(minutes=1), 10
-"""A request counts for the moment at which its scoring began, and is captured when it is over: a window is taken for whole this much after its end, at most a
-tenth of its length. A hundred thousand rows of a slow model take half as long."""
+"""A request counts for the moment at which its scoring began, and is captured when it is over (with `explain` it counts for that moment): a window is taken
+for whole this much after its end, at most a tenth of its length. A hundred thousand rows of a slow model take half as long."""
 FLUSH_ROWS = 2_000
 """Rows gathered before they are counted into a profile: counting many at once costs a tenth of counting each request."""
 ANOTHER_TROUBLE = timedelta(hours=2)

@@ -14,7 +14,16 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from flyball.errors import ArtifactDamaged, Conflict, Fault, ModelFailed, NotInstalled, Overloaded, RequestError
+from flyball.errors import (
+    ArtifactDamaged,
+    Conflict,
+    ExplanationFailed,
+    Fault,
+    ModelFailed,
+    NotInstalled,
+    Overloaded,
+    RequestError,
+)
 from flyball.gateway.batches import Answer
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.runtimes.contract import CodeLimits, Columns, packed
@@ -195,7 +204,7 @@ class Explaining:
             self._in_hand[live.model] -= 1
 
     async def attributions(self, live: LiveRoute, rows: Rows, answer: Answer) -> list[Attribution]:
-        """One a row, by the unit that answered it: of the score, or of the most probable class. Raises ModelFailed, ArtifactDamaged."""
+        """One a row, by the unit that answered it: of the score, or of the most probable class. Raises ExplanationFailed, ArtifactDamaged."""
         columns = live.builder.of_rows(rows).columns
         of = [int(np.argmax(scores)) if live.signature.n_scores > 1 else 0 for scores in answer.scores]
         shares = {unit: [row for row, by in enumerate(answer.units) if by is unit] for unit in dict.fromkeys(answer.units)}
@@ -203,8 +212,18 @@ class Explaining:
             self._explained(unit, {name: columns[name][at] for name in unit.names}, [of[row] for row in at])
             for unit, at in shares.items()
         ]
+        try:
+            found = await asyncio.gather(*asked)
+        except ModelFailed as failed:
+            raise ExplanationFailed(
+                failed.found,
+                expected=failed.expected,
+                next_step=failed.next_step,
+                retry_after=failed.retry_after,
+                died=failed.died,
+            ) from failed
         told: dict[int, Attribution] = {}
-        for at, given in zip(shares.values(), await asyncio.gather(*asked), strict=True):
+        for at, given in zip(shares.values(), found, strict=True):
             told |= zip(at, given, strict=True)
         return [told[row] for row in range(rows.n)]
 

@@ -18,7 +18,7 @@ from flyball.gateway import plain
 from flyball.gateway.access import Tokens
 from flyball.gateway.batches import Answer
 from flyball.gateway.callers import Caller
-from flyball.gateway.careful import carefully
+from flyball.gateway.careful import MESSAGES, carefully
 from flyball.gateway.inference import Inference
 from flyball.gateway.large import LARGE_BYTES, LARGE_ROWS
 from flyball.gateway.leaving import leave
@@ -254,7 +254,7 @@ class GrpcDoors:
     async def _infer(self, body: bytes, context: Any) -> Any:
         large = len(body) >= LARGE_BYTES and not self._settings.request_clock
         read = self._messages["ModelInferRequest"]
-        request = await carefully(_parsed_large, read, body) if large else _parsed(read, body)
+        request = await carefully(_parsed_large, read, body, line=MESSAGES) if large else _parsed(read, body)
         try:
             return await self._answered(request, context, large=large)
         except Exception as error:
@@ -267,7 +267,7 @@ class GrpcDoors:
         at_us = plain.event_us(_metadata(context, "x-flyball-event-time")) if self._settings.request_clock else None
         self._tables.hold(table)  # what is large is read beside the loop, and a swap may come between
         try:
-            asked = await carefully(rpc.read_infer, live, request) if large else rpc.read_infer(live, request)
+            asked = await carefully(rpc.read_infer, live, request, line=MESSAGES) if large else rpc.read_infer(live, request)
             answer = await self._inference.answer_rows(table, live, asked.rows, at_us, self._caller(context))
         finally:
             self._tables.release(table)

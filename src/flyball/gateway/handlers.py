@@ -122,12 +122,14 @@ class Handlers:
 
         async def explain(answer: Answer) -> None:
             explained = asyncio.ensure_future(self._explaining.attributions(live, rows, answer))
-            found = await patiently(explained, request.caller, "it was explained")
+            kept = self._settings.request_clock
+            found = await patiently(explained, request.caller, "it was explained", asked=lambda: kept)
             told.extend(found)
 
         if rows.explain:
             with self._explaining.admitted(live, rows):
-                # Explained before it is captured: what cannot be explained is shown to nobody.
+                # Explained before it is captured: what cannot be explained is shown to nobody. (On a replay's clock it is captured first: shadows are
+                # scored with its answer.)
                 answer = await self._inference.answer_rows(table, live, rows, at_us, request.caller, explain)
         else:
             answer = await self._inference.answer(table, live, rows, at_us, request.caller)

@@ -207,12 +207,13 @@ class Inference:
                 async with while_there(caller):
                     if then is None:
                         await self._enter(turn, live, caller)
-                    scored = await self._first_pass(live, source, at_us, caller)
+                    scored = await self._first_pass(live, source, at_us, caller, shared=then is None)
                 if then is not None:
                     # That somebody failed at a row stays true whatever comes of this.
                     self._capture.hand_over([failure for each in scored for failure in each.failures])
-                    scored = deque(each._replace(failures=()) for each in scored)
                     await then(joined(each.again().of(self._slice(live, source, each), 0) for each in scored))
+                    # It may have taken minutes, and monitoring takes a window for whole soon after its end: the rows are of the moment of their capture.
+                    scored = deque(each._replace(failures=(), at_us=at_us or self._clocks.now_us()) for each in scored)
                 while scored:
                     each = scored.popleft()  # and freed with its answer: all at the end would take milliseconds
                     batch = self._slice(live, source, each)
@@ -252,11 +253,14 @@ class Inference:
             if caller.pending() <= self._large_ones:
                 return
 
-    async def _first_pass(self, live: LiveRoute, source: Sliced, at_us: int | None, caller: Caller) -> deque[Kept]:
-        """Beside the loop slices are as long as their rows take, for a call that is late costs everybody the model's process."""
+    async def _first_pass(
+        self, live: LiveRoute, source: Sliced, at_us: int | None, caller: Caller, *, shared: bool
+    ) -> deque[Kept]:
+        """Beside the loop slices are as long as their rows take, for a call that is late costs everybody the model's process. `shared`: at the pace
+        of large requests, which learns from it; a few rows would slow it down."""
         scored: deque[Kept] = deque()
-        inline, fresh = live.inline_rows >= SLICE_ROWS, Pace(self._slice_seconds, row_seconds(live), SLICE_ROWS_BESIDE)
-        pace = live.turns.pace([model.fingerprint for model in live.answering], fresh)
+        inline, pace = live.inline_rows >= SLICE_ROWS, Pace(self._slice_seconds, row_seconds(live), SLICE_ROWS_BESIDE)
+        pace = live.turns.pace([model.fingerprint for model in live.answering], pace) if shared else pace
         while (start := scored[-1].stop if scored else 0) < source.n:
             span = start, min(start + (SLICE_ROWS if inline else pace.rows), source.n)
             n, began = span[1] - start, self._clocks.loop()

@@ -1,4 +1,4 @@
-"""What is refused of each model's requests before any unit is asked: counted in memory, handed over about once a second.
+"""What is refused of each model's requests before a unit is asked, or as its answer could not be explained: counted in memory, told about once a second.
 
 Refusals are what a saturated gateway mostly does: of one that was not looked at, no more is done here than to count it. Of an invalid one the first fault
 tells which column it was and what type came. No value is kept, and no name that a client made up: either may say something of a person.
@@ -7,7 +7,16 @@ tells which column it was and what type came. No value is kept, and no name that
 from collections.abc import Callable
 from typing import NamedTuple
 
-from flyball.errors import DeadlinePassed, Fault, FlyballError, HttpRefused, ModelFailed, Overloaded, RequestError
+from flyball.errors import (
+    DeadlinePassed,
+    ExplanationFailed,
+    Fault,
+    FlyballError,
+    HttpRefused,
+    ModelFailed,
+    Overloaded,
+    RequestError,
+)
 from flyball.gateway.capture_writer import Sink
 from flyball.gateway.json_faults import ONCE
 from flyball.gateway.tables import LiveRoute, LiveTable
@@ -120,7 +129,8 @@ def _kind_of(error: Exception, route: LiveRoute | None) -> _Kind | None:
         return _of_fault(error.faults[0], route) if error.faults and route is not None else _FORM
     if not isinstance(error, FlyballError):
         return _Kind("Unforeseen", 500)
-    if isinstance(error, ModelFailed) or (isinstance(error, DeadlinePassed) and error.asked):
+    captured = isinstance(error, ModelFailed) and not isinstance(error, ExplanationFailed)
+    if captured or (isinstance(error, DeadlinePassed) and error.asked):
         return None  # a unit was asked, and its failure is captured
     reason, status = type(error).__name__, error.http_status
     if route is not None and route.route.stopped and isinstance(error, HttpRefused) and status == 503:

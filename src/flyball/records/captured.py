@@ -92,7 +92,7 @@ class Refused(msgspec.Struct, frozen=True, array_like=True):
 
 
 class RefusalBatch(msgspec.Struct, frozen=True, kw_only=True, tag="r", tag_field="k"):
-    """What one worker refused of a model's requests within about a second, before any unit was asked. None: nothing was."""
+    """What one worker refused of a model's requests within about a second, before any unit was asked or because its answer could not be explained."""
 
     at_us: int
     """When it refused the first of them."""

@@ -15,7 +15,7 @@ from flyball.control.tallies import Tally
 from flyball.errors import DeadlinePassed, ModelFailed, Overloaded
 from flyball.gateway.answering import Answered, Answering
 from flyball.gateway.batches import Batch
-from flyball.gateway.callers import Caller, patiently
+from flyball.gateway.callers import Caller
 from flyball.gateway.capture_writer import CaptureWriter
 from flyball.gateway.handlers import MAX_ROWS
 from flyball.gateway.ids import FreshIds
@@ -265,15 +265,5 @@ def test_a_request_whose_time_is_over_is_counted_once_whether_its_model_was_aske
             for record in answering.capture.handed:
                 tally.add(record)
             assert (tally.answered, tally.failed, tally.turned_away) == (4, 1, 1)
-
-    asyncio.run(played())
-
-
-def test_a_request_that_was_answered_and_not_explained_in_time_is_no_refusal() -> None:
-    async def played() -> None:
-        loop = asyncio.get_running_loop()
-        with pytest.raises(DeadlinePassed) as caught:
-            await patiently(loop.create_future(), Caller(loop.time() + 0.01), "it was explained")
-        assert caught.value.asked
 
     asyncio.run(played())
