@@ -1,5 +1,6 @@
 """What a run keeps, when it does work again, and what it says when it cannot."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -20,7 +21,7 @@ from flyball.adapters.scorer_onnx import PackageScorer
 from flyball.adapters.steps import run_steps
 from flyball.errors import DataError, FlyballError, RequestError, TrainingError
 from flyball.gateway.columns import ColumnBuilder
-from flyball.gateway.explaining import Explainer
+from flyball.gateway.explaining import Attribution, Explainer, Progress
 from flyball.gateway.runtimes.contract import CodeLimits
 from flyball.gateway.validation import RowReader
 from flyball.monitoring import drift, estimates, joint, window_counts
@@ -137,7 +138,11 @@ def test_a_package_holds_what_its_predictions_are_explained_against(tmp_path: Pa
     explainer = Explainer(served, CodeLimits(environment=tuple(os.environ.items())))
     rows = [{"hour": 20, "wind": None, "carrier": "B6"}, {"hour": 6, "wind": 3.5, "carrier": "ZZ"}]
     table = ColumnBuilder(signature).of_rows(RowReader(signature, 9).read(json.dumps({"rows": rows}).encode()))
-    told = explainer.explain(table.columns, [0, 0])
+
+    async def explained() -> list[Attribution]:
+        return await asyncio.to_thread(explainer.explain, table.columns, [0, 0], Progress())
+
+    told = asyncio.run(explained())
     explainer.close()
     scores = PackageScorer().score(package, rows)[:, 0]
     assert [one.base + sum(one.fields.values()) for one in told] == pytest.approx(scores.tolist(), abs=1e-6)
