@@ -66,7 +66,8 @@ def test_snapshots_in_a_backup_are_no_rows(tmp_path: Path) -> None:
     FRAME.tail(50).write_parquet(tmp_path / "days" / "b.parquet")
     for name in (".flyball", ".flyball.damaged", "backup"):
         (tmp_path / name / "snapshots").mkdir(parents=True)
-        (tmp_path / name / "flyball.db").touch()
+        for told in ("flyball.db", "HEAD"):
+            (tmp_path / name / told).touch()
         FRAME.write_parquet(tmp_path / name / "snapshots" / "c.parquet")
     assert read(tmp_path, source={"files": "**/*.parquet"}).height == 100
 
