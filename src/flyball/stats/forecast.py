@@ -17,12 +17,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from flyball.stats.bets import COUNTS, Grid, check_alpha, least_sum
+from flyball.stats.bets import COUNTS, check_alpha, log_sum
 
 Floats = npt.NDArray[np.float64]
 
 _SHARES = COUNTS.rates / (1.0 + COUNTS.rates)
-_GRID = Grid(_SHARES, COUNTS.log_weights)
 _LOSS = -np.log1p(-_SHARES) - _SHARES
 _HALVINGS = 26
 """Of the range of a logarithm: to six digits."""
@@ -83,27 +82,27 @@ def hours_needed(rows: int | None, per_hour: float) -> float | None:
     return None if rows is None or (rows > 0 and not per_hour > 0.0) else rows / per_hour if rows else 0.0
 
 
-def _half(n: Floats, spread: Floats, alpha: float) -> Floats:
-    """(k,) of so many rows of such a spread each."""
-    rows, spreads = np.broadcast_arrays(n, spread)
-    found: Floats = -least_sum(-(rows * spreads)[:, None] * _LOSS, _GRID, math.log(2.0 / alpha)) / rows
-    return found
+def _is_down_to(half: Floats, rows: Floats, spread: Floats, alpha: float) -> npt.NDArray[np.bool_]:
+    """(k,): whether the half width after so many rows of such a spread each is below `half`: whether the capital of a bet on a gap of that size is enough by then."""
+    capital = rows[:, None] * (_SHARES * half[:, None] - spread[:, None] * _LOSS)
+    enough: npt.NDArray[np.bool_] = log_sum(capital + COUNTS.log_weights) > math.log(2.0 / alpha)
+    return enough
 
 
 def _spread(half: float, n: int, alpha: float) -> float:
     """The spread of a row whose interval has this half width; 0 where even less would be wider."""
-    rows, low, high = np.array([float(n)]), np.log([1e-12]), np.log([1e3])
-    if _half(rows, np.exp(low), alpha)[0] >= half:
+    halves, rows, low, high = np.array([half]), np.array([float(n)]), np.log([1e-12]), np.log([1e3])
+    if not _is_down_to(halves, rows, np.exp(low), alpha)[0]:
         return 0.0
-    low, _ = _narrowed(lambda spread: _half(rows, np.exp(spread), alpha) < half, low, high)
+    low, _ = _narrowed(lambda spread: _is_down_to(halves, rows, np.exp(spread), alpha), low, high)
     return math.exp(low[0])
 
 
 def _rows_at(halves: Floats, spread: float, alpha: float, n: int) -> Floats:
     """(k,) at which the half widths (k,) are reached; more than MOST where they are not."""
     low, high = np.full(halves.size, math.log(n)), np.full(halves.size, math.log(2.0 * MOST))
-    spreads = np.array([spread])
-    _, high = _narrowed(lambda rows: _half(np.exp(rows), spreads, alpha) > halves, low, high)
+    spreads = np.full(halves.size, spread)
+    _, high = _narrowed(lambda rows: ~_is_down_to(halves, np.exp(rows), spreads, alpha), low, high)
     return np.asarray(np.exp(high), dtype=np.float64)
 
 
