@@ -135,7 +135,7 @@ def champion_moves(world: World, acts: Acts, policy: BreakerPolicy, now: datetim
     return tuple(each.move for each in moves if each.seq > closed_at and each.move.at > after and each.move.before)
 
 
-def all_moves(world: World) -> "list[Moved]":
+def all_moves(world: World) -> list[Moved]:
     """How the champion has changed hands, oldest first; it is not told by which acts."""
     return _moves_of(world, world.all("release", ReleaseState), {})
 

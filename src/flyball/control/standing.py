@@ -38,16 +38,13 @@ def is_since(finding: Finding, champion: Champion) -> bool:
 
 def lasting(world: World) -> tuple[Finding, ...]:
     """Not acknowledged, of anomalies of the service that go on, whoever was champion when they were told: a take-over ends no outage, and nobody tells it anew."""
-    newest = {finding.subject: finding for finding in _by_number(world) if finding.kind is FindingKind.OPERATIONS}
+    of_service = (finding for finding in world.all("finding", Finding) if finding.kind is FindingKind.OPERATIONS)
+    newest = {finding.subject: finding for finding in sorted(of_service, key=lambda finding: finding.number)}
     seen = {each.finding for each in world.all("acknowledgement", Acknowledgement)}
     left = [finding for finding in newest.values() if finding.id not in seen]
     state = world.get("operations", world.model, OperationsState) if left else None
     tracks = state.tracks if state is not None else {}
     return tuple(finding for finding in left if finding.subject in tracks and tracks[finding.subject].told)
-
-
-def _by_number(world: World) -> list[Finding]:
-    return sorted(world.all("finding", Finding), key=lambda finding: finding.number)
 
 
 def unacknowledged(world: World) -> tuple[Finding, ...]:

@@ -22,7 +22,7 @@ from flyball.gateway.openinference.asking import pinned
 from flyball.gateway.pieces import Pieces
 from flyball.gateway.problems import JSON, Response, json_response, problem
 from flyball.gateway.tables import LiveRoute, LiveTable, Tables
-from flyball.gateway.validation import Body
+from flyball.gateway.validation import Body, Rows
 from flyball.records import codec
 from flyball.records.routing import GatewayReport
 
@@ -118,21 +118,27 @@ class Handlers:
         if len(request.body) >= LARGE_BYTES and not self._settings.request_clock:
             return await self._predict_large(request, table, live, at_us)
         rows = live.reader.read(request.body)
+        if rows.explain:
+            return await self._predict_explained(request, (table, live), rows, at_us)
+        answer = await self._inference.answer(table, live, rows, at_us, request.caller)
+        return json_response(plain.predictions(live, rows, answer), headers=_headers_of(answer))
+
+    async def _predict_explained(
+        self, request: Request, routed: tuple[LiveTable, LiveRoute], rows: Rows, at_us: int | None
+    ) -> Response:
+        table, live = routed
         told: list[Attribution] = []
+        kept = self._settings.request_clock
 
         async def explain(answer: Answer) -> None:
             explained = asyncio.ensure_future(self._explaining.attributions(live, rows, answer))
-            kept = self._settings.request_clock
             found = await patiently(explained, request.caller, "it was explained", asked=lambda: kept)
             told.extend(found)
 
-        if rows.explain:
-            with self._explaining.admitted(live, rows):
-                # Explained before it is captured: what cannot be explained is shown to nobody. (On a replay's clock it is captured first: shadows are
-                # scored with its answer.)
-                answer = await self._inference.answer_rows(table, live, rows, at_us, request.caller, explain)
-        else:
-            answer = await self._inference.answer(table, live, rows, at_us, request.caller)
+        with self._explaining.admitted(live, rows):
+            # Explained before it is captured: what cannot be explained is shown to nobody. (On a replay's clock it is captured first: shadows are
+            # scored with its answer.)
+            answer = await self._inference.answer_rows(table, live, rows, at_us, request.caller, explain)
         return json_response(plain.predictions(live, rows, answer, told), headers=_headers_of(answer))
 
     async def _predict_large(self, request: Request, table: LiveTable, live: LiveRoute, at_us: int | None) -> Response:
