@@ -4,9 +4,9 @@
 change at once, long ones see small differences. Each run gives one lower bound of Student's t; the error rate is divided over kinds of entrants (`SHARES`), and
 equally over those of a kind and their runs (Bonferroni), so of tournaments in which no entrant is better on average at most `alpha` name a winner. The error of a
 run's mean is the larger of two: rows taken as independent, and the spread of windows' means: of those before the run or, where they are fewer than four, of its
-own. Of an entrant that has answered fewer than four windows, then, what differs from day to day is not known; and the rate holds at one tournament, not at all of
-them together. Where rare rows decide, as those of a rare class, t alone is too sure: the end to which they are skewed is further off, and no end is
-nearer than rows that cost 1 each might move it of which none came by chance.
+own, or else of both together. Of an entrant that has answered fewer than four windows, then, what differs from day to day is not known; windows are taken as
+independent of each other; and the rate holds at one tournament, not at all of them together. Where rare rows decide, as those of a rare class, t alone is too
+sure: the end to which they are skewed is further off, and no end is nearer than rows that cost 1 each might move it of which none came by chance.
 A run says nothing for an entrant that a shorter one shows to be worse: what was long ago excuses nothing. For earlier units and maps, which come back at every
 window, their rows alone show that: beside windows of another regime, which differ by all that it changed, nothing newer would ever be sure.
 A winner is only nominated: what answers traffic, a release decides by sequences that hold at every look.
@@ -337,12 +337,23 @@ def _bounds(windows: Sequence[Floats], count: int, alpha: float) -> _Run:
     error = max(float(rows.std(ddof=1)) / math.sqrt(rows.size), 1.0 / rows.size)
     below, above = _reach(rows, alpha)
     by_rows = min(mean + above, 1.0)
-    normal = before if len(before) >= LEAST_WINDOWS else parts
-    if len(normal) >= LEAST_WINDOWS:
-        between = float(np.std([part.mean() for part in normal], ddof=1)) / math.sqrt(count)
-        half = t_quantile(1.0 - alpha, len(normal) - 1) * between
+    apart, freedom = _between(parts, before)
+    if freedom:
+        between = apart / math.sqrt(count)
+        half = t_quantile(1.0 - alpha, freedom) * between
         error, below, above = max(error, between), max(below, half), max(above, half)
     return _Run(mean, max(mean - below, -1.0), min(mean + above, 1.0), by_rows, error, count, rows.size)
+
+
+def _between(parts: Sequence[Floats], before: Sequence[Floats]) -> tuple[float, int]:
+    """Standard deviation of windows' means, and its degrees of freedom: of those before a run, else of its own, where they are LEAST_WINDOWS; of as many
+    in all, of both, each around the mean of its side, since what began with the run is no spread. 0 degrees: there are fewer, and nothing is known."""
+    sides = next(([some] for some in (before, parts) if len(some) >= LEAST_WINDOWS), [before, parts])
+    if sum(map(len, sides)) < LEAST_WINDOWS:
+        return 0.0, 0
+    means = [np.array([window.mean() for window in some]) for some in sides if some]
+    freedom = sum(some.size - 1 for some in means)
+    return math.sqrt(sum(float(((some - some.mean()) ** 2).sum()) for some in means) / freedom), freedom
 
 
 def _reach(rows: Floats, alpha: float) -> tuple[float, float]:

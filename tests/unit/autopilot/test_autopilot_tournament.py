@@ -54,16 +54,27 @@ def test_where_nobody_is_better_a_winner_is_named_no_more_often_than_its_group_m
     assert wrong / tournaments <= stated + 3.0 * np.sqrt(stated * (1 - stated) / tournaments)
 
 
-def test_days_that_differ_as_wholes_name_a_winner_no_more_often_where_enough_of_them_were_seen():
-    draw, wrong, by_rows, tournaments, alpha = np.random.default_rng(5), 0, 0, 300, 0.1
+@pytest.mark.parametrize("windows", [4, 5, 16])
+def test_days_that_differ_as_wholes_name_a_winner_no_more_often_where_enough_of_them_were_seen(windows):
+    draw, wrong, by_rows, tournaments, alpha = np.random.default_rng([5, windows]), 0, 0, 300, 0.1
     for _ in range(tournaments):
-        champion = 0.2 + losses(draw, 16, 100) / 2.0
-        other = 0.2 + losses(draw, 16, 100) / 2.0 + np.repeat(draw.normal(0.0, 0.03, 16), 100)
-        wrong += judge(champion, {"all": other}, placed(16, 100), alpha).winner is not None
+        champion = 0.2 + losses(draw, windows, 100) / 2.0
+        other = 0.2 + losses(draw, windows, 100) / 2.0 + np.repeat(draw.normal(0.0, 0.03, windows), 100)
+        wrong += judge(champion, {"all": other}, placed(windows, 100), alpha).winner is not None
         newest = (champion - other)[-100:]
         by_rows += newest.mean() > 1.2816 * newest.std() / 10.0
     assert wrong <= tournaments * alpha + 2.0 * np.sqrt(tournaments * alpha * (1 - alpha))
     assert by_rows > 2 * tournaments * alpha  # what the spread of windows is for
+
+
+@pytest.mark.parametrize("windows", [4, 5])
+def test_what_began_with_the_newest_window_is_no_spread_among_days(windows):
+    draw, seen, tournaments = np.random.default_rng([6, windows]), 0, 100
+    for _ in range(tournaments):
+        champion = 0.2 + losses(draw, windows, 400) / 2.0
+        other = champion + draw.normal(0.0, 0.1, champion.size) - 0.15 * (placed(windows, 400) == windows - 1)
+        seen += judge(champion, {"earlier:u1": np.clip(other, 0.0, 1.0)}, placed(windows, 400)).winner is not None
+    assert seen >= 95
 
 
 @pytest.mark.parametrize(
