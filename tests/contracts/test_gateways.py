@@ -219,13 +219,13 @@ def test_who_replaces_the_owners_token_is_followed_by_who_asks_workers(port: Adm
         file.unlink()
         port.knows = owner_token(tmp_path, fresh_token)
         assert gateways.observe()[0].answers
-        file.write_text("of my own")
-        port.knows = "of my own"
+        file.write_text("one token of my own")
+        port.knows = "one token of my own"
         gateways.publish(table(1))
         assert (port.nudges, gateways.observe()[0].revision) == (1, 1)
-        file.write_text("another one")
+        file.write_text("another of my own")
         file.chmod(0o644)
-        port.knows = "another one"
+        port.knows = "another of my own"
         gateways.publish(table(2))
         (report,) = gateways.observe()
         assert (port.nudges, report.answers) == (1, False)
