@@ -19,6 +19,7 @@ import pytest
 from flyball.adapters.entropy import fresh_token
 from flyball.adapters.gateways_http import HttpGateways
 from flyball.adapters.gateways_memory import MemoryGateways
+from flyball.adapters.heartbeat import LeaseFile
 from flyball.adapters.supervisor import GatewayProcess
 from flyball.adapters.token import owner_token
 from flyball.errors import Conflict, StoreUnavailable
@@ -143,7 +144,7 @@ def test_a_lease_is_as_old_as_a_clock_that_was_set_since_makes_it(tmp_path: Path
     soon, day, right = timedelta(seconds=30), timedelta(days=1), datetime.now(UTC)
 
     def at(clock: datetime) -> HttpGateways:
-        return HttpGateways(tmp_path, lambda: "secret", 1, now=lambda: clock)
+        return HttpGateways(tmp_path, lambda: "secret", 1, lease=LeaseFile(tmp_path, lambda: clock))
 
     at(right - day).renew_lease()
     assert day <= at(right).lease_age() < day + soon
