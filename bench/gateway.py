@@ -52,6 +52,7 @@ def _gateway(directory: Path, content: bytes) -> Iterator[int]:
     table = RoutingTable(revision=1, written_at=datetime(2026, 1, 1, tzinfo=UTC), routes=(Route(model="shop", champion=served),))
     (directory / "routing.json").write_bytes(codec.encode(table))
     (directory / "token").write_text(TOKEN)
+    (directory / "token").chmod(0o600)
     command = [sys.executable, "-m", "flyball.gateway", "--state-dir", str(directory), "--worker", "w0"]
     card = directory / "gateways" / "w0.json"
     with _process(command) as process:

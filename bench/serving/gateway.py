@@ -151,8 +151,9 @@ def publish(stage: Stage, routes: Sequence[Route]) -> None:
     directory.mkdir()
     table = RoutingTable(revision=1, written_at=datetime(2026, 1, 1, tzinfo=UTC), routes=tuple(routes))
     (directory / "routing.json").write_bytes(codec.encode(table))
-    (directory / "token").write_text("the-owner-of-the-benchmark")
-    (directory / "token.client").write_text(TOKEN)
+    for name, token in (("token", "the-owner-of-the-benchmark"), ("token.client", TOKEN)):
+        (directory / name).write_text(token)
+        (directory / name).chmod(0o600)
     (directory / "lease").touch()
 
 

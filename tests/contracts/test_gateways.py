@@ -19,6 +19,7 @@ import pytest
 from flyball.adapters.entropy import fresh_token
 from flyball.adapters.gateways_http import HttpGateways
 from flyball.adapters.gateways_memory import MemoryGateways
+from flyball.adapters.heartbeat import LeaseFile
 from flyball.adapters.supervisor import GatewayProcess
 from flyball.adapters.token import owner_token
 from flyball.errors import Conflict, StoreUnavailable
@@ -143,7 +144,7 @@ def test_a_lease_is_as_old_as_a_clock_that_was_set_since_makes_it(tmp_path: Path
     soon, day, right = timedelta(seconds=30), timedelta(days=1), datetime.now(UTC)
 
     def at(clock: datetime) -> HttpGateways:
-        return HttpGateways(tmp_path, lambda: "secret", 1, now=lambda: clock)
+        return HttpGateways(tmp_path, lambda: "secret", 1, lease=LeaseFile(tmp_path, lambda: clock))
 
     at(right - day).renew_lease()
     assert day <= at(right).lease_age() < day + soon
@@ -219,13 +220,13 @@ def test_who_replaces_the_owners_token_is_followed_by_who_asks_workers(port: Adm
         file.unlink()
         port.knows = owner_token(tmp_path, fresh_token)
         assert gateways.observe()[0].answers
-        file.write_text("of my own")
-        port.knows = "of my own"
+        file.write_text("one token of my own")
+        port.knows = "one token of my own"
         gateways.publish(table(1))
         assert (port.nudges, gateways.observe()[0].revision) == (1, 1)
-        file.write_text("another one")
+        file.write_text("another of my own")
         file.chmod(0o644)
-        port.knows = "another one"
+        port.knows = "another of my own"
         gateways.publish(table(2))
         (report,) = gateways.observe()
         assert (port.nudges, report.answers) == (1, False)

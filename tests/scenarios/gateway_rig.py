@@ -227,8 +227,9 @@ class Rig:
         self.sockets: list[socket.socket] = []
         self.workers: list[Worker] = []
         directory.mkdir(parents=True, exist_ok=True)
-        (directory / "token").write_text(OWNER + "\n")
-        (directory / "token.client").write_text(CLIENT + "\n")
+        for name, token in (("token", OWNER), ("token.client", CLIENT)):
+            (directory / name).write_text(token + "\n")
+            (directory / name).chmod(0o600)
 
     def publish(self, routing: RoutingTable) -> None:
         draft = self.directory / "routing.draft"

@@ -128,14 +128,15 @@ def families(worker):
 
 def test_one_scrape_tells_every_worker_and_who_does_not_answer(rig, served):
     rig.publish(table(1, served))
-    (rig.directory / "token.viewer").write_text("viewer-token")
+    (rig.directory / "token.viewer").write_text("viewer-token-of-the-tests")
+    (rig.directory / "token.viewer").chmod(0o600)
     first, second = rig.start("w0"), rig.start("w1")
     assert first.predict(ROW).status_code == second.predict(ROW).status_code == 200
     listed = re.findall(r"^\| `((?:flyball|process)_\w+?)(?:_total)?`", REFERENCE.read_text(), re.MULTILINE)
     first.http.headers["authorization"] = "Bearer owner-token-of-the-tests"
     assert sorted(families(first)) == sorted(listed)
     for worker in (first, second):
-        worker.http.headers["authorization"] = "Bearer viewer-token"
+        worker.http.headers["authorization"] = "Bearer viewer-token-of-the-tests"
         asked = {
             sample.labels["worker"]: sample.value
             for sample in families(worker)["flyball_requests"].samples

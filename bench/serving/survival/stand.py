@@ -105,8 +105,9 @@ class Stand:
 
     def __enter__(self) -> Self:
         self.state.mkdir(parents=True)
-        (self.state / "token").write_text(OWNER)
-        (self.state / "token.client").write_text(CLIENT)
+        for name, token in (("token", OWNER), ("token.client", CLIENT)):
+            (self.state / name).write_text(token)
+            (self.state / name).chmod(0o600)
         (self.state / "lease").touch()
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=2048)
         self.port = int(self._socket.getsockname()[1])

@@ -3,7 +3,6 @@
 import shutil
 import socket
 import sqlite3
-import stat
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -11,9 +10,9 @@ from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
-from flyball.adapters.token import wrong_with
 from flyball.control.ports import LedgerFault
 from flyball.control.reports import Check
+from flyball.machine.token_file import read_token
 from flyball.spec import ProjectSpec
 from flyball.spec.fields import format_duration
 
@@ -28,7 +27,6 @@ MANY = 5_000_000
 """Predictions that are worth a word."""
 BYTES_EACH, SECONDS_EACH = 300, 25e-6
 """Of control's memory and of its start, for a prediction and its label (docs/operations.md)."""
-MODE_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def machine(state_dir: Path) -> tuple[Check, ...]:
@@ -151,7 +149,7 @@ def _other_tokens(state_dir: Path) -> tuple[Check, ...]:
         with suppress(FileNotFoundError):  # taken away this moment
             wrong, next_step = _wrong_with(path)
             if wrong:
-                words = f"{path} {wrong}: the control process does not take it"
+                words = f"{path} {wrong}: neither the control process nor a gateway takes it"
                 found.append(
                     Check(name=path.name, ok=False, words=words, next_step=f"replace it{next_step and f', then {next_step}'}")
                 )
@@ -161,16 +159,12 @@ def _other_tokens(state_dir: Path) -> tuple[Check, ...]:
 def _wrong_with(path: Path) -> tuple[str, str]:
     """(what keeps a token from counting, what helps); empty: nothing. Raises FileNotFoundError."""
     try:
-        mode = stat.S_IMODE(path.stat().st_mode)
-        if mode & MODE_OTHERS:
-            return f"can be read by others (mode {mode:04o})", f"chmod 600 {path}"
-        return wrong_with(path.read_text(encoding="utf-8").strip()), ""
+        found = read_token(path)
     except FileNotFoundError:
         raise
     except OSError as error:
         return f"cannot be read: {error.strerror}", "let this account read it"
-    except UnicodeDecodeError:
-        return "is no text", ""
+    return found.wrong, f"chmod 600 {path}" if found.exposed else ""
 
 
 def _ports(spec: ProjectSpec, *, up: bool) -> tuple[Check, ...]:

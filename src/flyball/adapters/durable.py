@@ -34,6 +34,15 @@ def replace_file(path: Path, data: bytes, mode: int | None = None) -> None:
         raise StoreUnavailable(f"{path}: {error.strerror or error}", next_step="mend the disk, then try again") from error
 
 
+def write_over(path: Path, text: bytes) -> None:
+    """In one call and in place, which a full disk allows: whoever reads it meanwhile finds the one or the other. Raises OSError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, text)
+    finally:
+        os.close(descriptor)
+
+
 def opened_if_there(path: Path, flags: int) -> int | None:
     """A descriptor of a file that others may have made; None: nobody has. Raises StoreUnavailable when nobody can tell."""
     try:

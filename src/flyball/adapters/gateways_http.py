@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -54,14 +54,14 @@ class HttpGateways:
         token: Callable[[], str],
         workers: int,
         nudge_seconds: float = NUDGE_SECONDS,
-        now: Callable[[], datetime] | None = None,
+        lease: LeaseFile | None = None,
     ) -> None:
         """`token`: the owner's as it is now; asked again when a worker refuses the last one. `nudge_seconds`: how long all of them together are waited
-        for that take a new table, models and all. `now`: of the controller. Raises what `token` raises."""
+        for that take a new table, models and all. `lease`: of the controller. Raises what `token` raises."""
         self._state_dir = state_dir
         self._nudge_seconds = nudge_seconds
         self._table = state_dir / "routing.json"
-        self._lease = LeaseFile(state_dir, now)
+        self._lease = lease or LeaseFile(state_dir)
         self._workers = workers
         self.seen: tuple[GatewayReport, ...] = ()
         """The last observation, for whoever sums up what the reports say."""

@@ -1,6 +1,5 @@
 """The controller's lease, renewed beside its work: a long tick must not look like a death."""
 
-import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,6 +8,8 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from flyball.adapters.background import Background
+from flyball.adapters.durable import write_over
+from flyball.adapters.room import lack_of_room
 from flyball.errors import StoreUnavailable
 
 BEAT_SECONDS = 5.0
@@ -24,19 +25,22 @@ class Leased(Protocol):
 class LeaseFile:
     """What gateways look at: its age is how long ago somebody said that they live."""
 
-    def __init__(self, state_dir: Path, now: Callable[[], datetime] | None = None) -> None:
-        """`now`: of who says so, kept in it: a clock that is set between two of them must not make time that was looked after."""
-        self._path, self._now = state_dir / "lease", now
+    def __init__(self, state_dir: Path, now: Callable[[], datetime] | None = None, room_bytes: int = 0) -> None:
+        """`now`: of who says so, kept in it: a clock that is set between two of them must not make time that was looked after. `room_bytes`: with less free
+        on the disk nobody looks after anything: answers are lost to the capture, and an order to roll back may find no room."""
+        self._path, self._now, self._room_bytes = state_dir / "lease", now, room_bytes
 
     def renew_lease(self) -> None:
         """Raises StoreUnavailable."""
+        if words := lack_of_room(self._path.parent, self._room_bytes):
+            raise StoreUnavailable(f"{words}: no canary can be looked after", next_step="free space")
         try:
             self._path.touch()
         except OSError as error:
             raise StoreUnavailable(f"{self._path}: {error.strerror or error}") from error
         if self._now is not None:
             with suppress(OSError):  # on a full disk the file's own time says that somebody lives
-                _write_over(self._path, self._now().isoformat(timespec="microseconds").encode())
+                write_over(self._path, self._now().isoformat(timespec="microseconds").encode())
 
     def age(self) -> timedelta:
         """Since it was renewed; where a clock was set since, as much as it has made of that. The longest that there is where it never was."""
@@ -69,15 +73,6 @@ class Heartbeat(Background):
                     self._leased.renew_lease()
                 except StoreUnavailable:
                     continue  # a full disk: the gateways' dead-man rule is then the right answer
-
-
-def _write_over(path: Path, text: bytes) -> None:
-    """In one call and in place: whoever reads it meanwhile finds the one or the other. Raises OSError."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(descriptor, text)
-    finally:
-        os.close(descriptor)
 
 
 def lease_age_seconds(state_dir: Path) -> float | None:

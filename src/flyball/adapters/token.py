@@ -3,23 +3,16 @@
 import fcntl
 import os
 import re
-import stat
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from flyball.errors import Conflict, Fault, OperatorError, RequestError, StoreUnavailable
+from flyball.machine.token_file import read_token
 from flyball.records.permissions import Holder, Role, same
 
 FILES = {Role.CLIENT: "token.client", Role.VIEWER: "token.viewer"}
 """Made by whoever wants them; without the file the role has no token."""
-
-
-def wrong_with(token: str) -> str:
-    """What keeps it from counting, in words; empty: nothing. What no header can hold, libraries quote in their errors, which others read."""
-    if not token:
-        return "is empty"
-    return "" if token.isascii() and token.isprintable() else "is not one line of printable ASCII characters"
 
 
 def owner_token(state_dir: Path, make: Callable[[], str]) -> str:
@@ -28,23 +21,17 @@ def owner_token(state_dir: Path, make: Callable[[], str]) -> str:
     try:
         state_dir.mkdir(parents=True, exist_ok=True)
         _create(path, make)
-        mode = stat.S_IMODE(path.stat().st_mode)
-        if mode & 0o077:
-            raise OperatorError(
-                f"{path} can be read by others (mode {mode:04o})",
-                expected="0600",
-                next_step=f"chmod 600 {path}, and replace the token if others use this machine (delete the file, start again)",
-            )
-        token = path.read_text().strip()
-    except UnicodeDecodeError:
-        raise OperatorError(f"{path} is no text", next_step="delete it and start again: a new token is made") from None
+        found = read_token(path)
     except OSError as error:
         raise StoreUnavailable(
             f"{path}: {error.strerror or error}", next_step="give this account the right to write there, or mend the disk"
         ) from error
-    if wrong := wrong_with(token):
-        raise OperatorError(f"{path} {wrong}", next_step="delete it and start again: a new token is made")
-    return token
+    if found.exposed:
+        helps = f"chmod 600 {path}, and replace the token if others use this machine (delete the file, start again)"
+        raise OperatorError(f"{path} {found.wrong}", expected="0600", next_step=helps)
+    if found.wrong:
+        raise OperatorError(f"{path} {found.wrong}", next_step="delete it and start again: a new token is made")
+    return found.token
 
 
 NAMED = (Role.APPROVER, Role.OWNER, Role.VIEWER)
@@ -60,14 +47,11 @@ def other_tokens(state_dir: Path) -> dict[str, Holder]:
     found: dict[str, Holder] = {}
     for name, holder in files.items():
         try:
-            with (state_dir / name).open(encoding="utf-8") as file:
-                if os.fstat(file.fileno()).st_mode & 0o077:
-                    continue
-                token = file.read().strip()
-        except (OSError, UnicodeDecodeError):
+            read = read_token(state_dir / name)
+        except OSError:
             continue
-        if not wrong_with(token):
-            found[token] = holder
+        if not read.wrong:
+            found[read.token] = holder
     return found
 
 

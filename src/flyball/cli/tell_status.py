@@ -49,12 +49,17 @@ def _facts(report: StatusReport) -> list[tuple[str, draw.Cell]]:
             f"{report.release.id} {report.release.phase.value}{step} with {report.release.challenger}: {report.release.reason}"
         )
     lost: draw.Cell = ("0", "green") if report.capture_lost == 0 else (f"{report.capture_lost} records", "bold red")
-    controller: draw.Cell = ("running", "green") if report.controller_alive else ("not running", "yellow")
     return [
         ("project", f"{report.project}, model {report.model}"), ("now", draw.when(report.at)), ("champion", champion), ("release", release),
-        ("controller", controller), *_trouble(report), *_bounds(report), ("capture lost", lost), *_not_monitored(report), *_outlook(report), *_effects(report),
+        ("controller", _controller(report)), *_trouble(report), *_bounds(report), ("capture lost", lost), *_not_monitored(report), *_outlook(report), *_effects(report),
         ("ledger", f"{report.ledger_seq} entries, head {report.ledger_hash[:12]}"),
     ]  # fmt: skip
+
+
+def _controller(report: StatusReport) -> draw.Cell:
+    if report.ticks_failed_since is not None:
+        return (f"running, but its ticks have failed since {draw.when(report.ticks_failed_since)}", "bold red")
+    return ("running", "green") if report.controller_alive else ("not running", "yellow")
 
 
 def _effects(report: StatusReport) -> list[tuple[str, draw.Cell]]:

@@ -15,6 +15,7 @@ from flyball.control.releases import Releases
 from flyball.control.remedies import Remedies
 from flyball.control.stopping import Stopping
 from flyball.control.traffic import SwitchReading
+from flyball.control.trouble import Trouble
 from flyball.control.unforeseen import tell_first, tried
 from flyball.control.units import UnitShelf
 from flyball.control.windows import Signalled, Windows
@@ -30,6 +31,10 @@ MOVES_PER_TICK = 6
 
 UNATTENDED = timedelta(minutes=2)
 """Longest stretch without a look at the traffic: registering a version or a slow disk takes seconds; beyond this nobody watches a canary."""
+
+UNWRITTEN = timedelta(seconds=30)
+"""Longest stretch in which every write came to nothing: who cannot record does not move, so nobody would take a canary back. From the first to the last of
+them: a write that is slow, or one that fails between two that do not, is no such stretch."""
 
 
 _try = partial(tried, passing=(Fenced, Outdated))
@@ -55,9 +60,13 @@ class Engine:
         self._signalled: Signalled | None = None
         self._started = world.now()
         self._supervised = self._started
+        self._begun = self._started
+        """The tick under way, or the last one."""
         self._found: frozenset[str] = frozenset()
         self._looked = self._started
         """For orders: while a run trains in this process, or a machine sleeps, nobody does."""
+        self.untold: Trouble | None = None
+        """Of ticks, which the ledger did not take: whoever asks for the state of the project would not hear of it."""
         self.switch = SwitchReading("none", (), "not looked yet")
 
     def start(self, owner: str) -> None:
@@ -73,7 +82,10 @@ class Engine:
         self._found = frozenset(command.id for command in commands.open_commands(self.world))
 
     def supervises(self) -> bool:
-        """Whether traffic was looked after lately; if not, the lease is not renewed and gateways take canaries to 0."""
+        """Whether traffic was looked after lately, by who can record what follows; if not, the lease is not renewed and gateways take canaries to 0."""
+        unwritten = self.world.unwritten
+        if unwritten is not None and unwritten.last - unwritten.first >= UNWRITTEN:
+            return False
         return self.world.now() - self._supervised < UNATTENDED
 
     def tick(self) -> None:
@@ -82,6 +94,7 @@ class Engine:
         Raises Fenced at once when a newer controller has taken over, and at the end the error of the first stage that failed.
         """
         trouble: list[Exception] = []
+        self._forget_old_refusals()
         _try(self.releases.follow, trouble)
         whole = _try(self.observation.ingest, trouble)
         _try(self._work_on_jobs, trouble)
@@ -90,7 +103,8 @@ class Engine:
         if _try(self._reconcile_traffic, trouble):
             self._supervised = self.world.now()
             # Only now: who can look and not decide (a full ledger, say) must not keep a canary its share.
-            _try(self.world.ports.gateways.renew_lease, trouble)
+            if self.supervises():
+                _try(self.world.ports.gateways.renew_lease, trouble)
         _try(self.releases.tell_trouble, trouble)
         if whole:  # a window is closed once: never on the part of its records that could be read
             _try(self._close_windows, trouble)
@@ -100,6 +114,13 @@ class Engine:
         _try(self._apply_remedies, trouble)
         _try(partial(self.aliases.reconcile, busy=judged), trouble)
         tell_first(trouble)
+
+    def _forget_old_refusals(self) -> None:
+        """A round in which no write failed ends the stretch, though nothing was to be written in it."""
+        unwritten, before = self.world.unwritten, self._begun
+        self._begun = self.world.now()
+        if unwritten is not None and unwritten.last < before:
+            self.world.unwritten = None
 
     def _work_on_jobs(self) -> None:
         trouble: list[Exception] = []

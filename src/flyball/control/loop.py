@@ -15,8 +15,13 @@ SLOWEST_SECONDS = 10.0
 """After failures in a row ticks come slower, up to this: a broken disk is not mended by asking it often, but a canary must not wait either."""
 
 
-def keep_ticking(engine: Engine, tick_seconds: float, wait: Callable[[float], bool]) -> None:
-    """Until `wait(seconds)` answers True, or flyball.yaml has changed. Raises Fenced when a newer controller has taken over."""
+def keep_ticking(
+    engine: Engine, tick_seconds: float, wait: Callable[[float], bool], tell: Callable[[Trouble | None], None]
+) -> None:
+    """Until `wait(seconds)` answers True, or flyball.yaml has changed. After each tick `tell` is given what the ledger does not take; None: it takes all.
+
+    Raises Fenced when a newer controller has taken over.
+    """
     failures = 0
     while True:
         try:
@@ -24,6 +29,7 @@ def keep_ticking(engine: Engine, tick_seconds: float, wait: Callable[[float], bo
         except Outdated as error:
             engine.world.say("plain", f"{error.message} This process ends and is started again.")
             return
+        tell(engine.untold)
         failures = failures + 1 if words else 0
         if wait(pause_seconds(tick_seconds, failures)):
             return
@@ -57,8 +63,9 @@ def tick_once(engine: Engine, passing: tuple[type[FlyballError], ...] = ()) -> s
 def _note(engine: Engine, words: str, said: str) -> None:
     """Once for as long as it lasts: `flyball status` shows it, and the ledger does not fill with the same sentence. `said` is for the log alone: an exception's
     own words may quote a row, and the ledger forgets nothing."""
-    world = engine.world
+    world, untold = engine.world, engine.untold
     try:
+        engine.untold = None
         standing = world.get("trouble", world.model, Trouble)
         if (standing.words if standing else "") == words:
             return
@@ -72,5 +79,6 @@ def _note(engine: Engine, words: str, said: str) -> None:
     except Fenced:
         raise
     except FlyballError as error:
+        engine.untold = Trouble(words=words or error.message, since=untold.since if untold else world.now())
         world.say("bad", f"A tick's trouble could not be recorded: {error.message}")
     world.say("bad" if words else "good", f"A tick failed: {said}" if words else "Ticks are whole again.")

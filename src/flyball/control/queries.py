@@ -40,11 +40,13 @@ def status(world: World, *, controller_alive: bool) -> StatusReport:
     windows = _windows(world, champion)
     known = _with_labels(world, champion, windows)
     newest = next((window for window in reversed(known) if window.mature), None)
+    trouble = world.get("trouble", world.model, Trouble)
     return StatusReport(
         project=world.spec.project,
         model=world.model,
         at=world.now(),
         controller_alive=controller_alive,
+        ticks_failed_since=trouble.since if trouble else None,
         champion_unit=champion.unit if champion else None,
         champion_version=version,
         champion_since=champion.since if champion else None,
@@ -70,7 +72,7 @@ def status(world: World, *, controller_alive: bool) -> StatusReport:
         autonomy=bounds.levels(world),
         stop=traffic.stop_of(world),
         effects=_effects(world),
-        trouble=trouble.words if (trouble := world.get("trouble", world.model, Trouble)) else "",
+        trouble=trouble.words if trouble else "",
     )
 
 

@@ -125,6 +125,9 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     at: datetime
     controller_alive: bool
+    """Whether it looks after traffic, and can record what follows."""
+    ticks_failed_since: datetime | None = None
+    """Of a process that lives; None: its ticks are whole, or there is none."""
     champion_unit: str | None
     """None: nothing is released yet."""
     champion_version: int | None

@@ -21,6 +21,7 @@ from flyball.control.ports import (
     Scorer,
     UserMetrics,
 )
+from flyball.errors import StoreUnavailable
 from flyball.records import codec
 from flyball.records.events import Draft, Event, Put, Stored
 from flyball.spec import ProjectSpec
@@ -63,6 +64,13 @@ class Place(NamedTuple):
         return self.shared_steps or self.state_dir
 
 
+class Unwritten(NamedTuple):
+    """Writes that came to nothing, with none between them that did not."""
+
+    first: datetime
+    last: datetime
+
+
 class World:
     """One controller's hold on a project: reads states, writes fenced events."""
 
@@ -75,6 +83,8 @@ class World:
         """Of flyball.yaml as this process has read it."""
         self.epoch: int | None = None
         """None: this process has not taken over and only reads."""
+        self.unwritten: Unwritten | None = None
+        """None: the ledger took what it was last given by this controller."""
         self._revived: dict[tuple[str, str], tuple[int, type[msgspec.Struct], Any]] = {}
         """Of each state the record that was made of it last: what one event wrote never changes, and records are frozen."""
         self._held = HeldStates(broken_off=self._revived.clear)
@@ -92,7 +102,13 @@ class World:
 
     def record(self, *drafts: Draft) -> tuple[Event, ...]:
         """Append in one transaction, fenced by this controller's epoch."""
-        events = self.ports.ledger.transact(drafts, epoch=self.epoch)
+        try:
+            events = self.ports.ledger.transact(drafts, epoch=self.epoch)
+        except StoreUnavailable:
+            now = self.now()
+            self.unwritten = Unwritten(self.unwritten.first if self.unwritten else now, now)
+            raise
+        self.unwritten = None
         self._held.written(events)
         return events
 

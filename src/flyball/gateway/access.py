@@ -7,6 +7,7 @@ from pathlib import Path
 
 from flyball.errors import Denied, HttpRefused
 from flyball.gateway.routes import Door
+from flyball.machine.token_file import read_token
 from flyball.records.permissions import Permission, Role, may
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -29,9 +30,9 @@ class Tokens:
             Role.VIEWER: state_dir / "token.viewer",
         }
         self._known: dict[Role, bytes] = {}
-        self._stamps: dict[Role, tuple[int, int]] = {}
-        self._unreadable: set[Role] = set()
-        """Told once."""
+        self._stamps: dict[Role, tuple[int, int, int]] = {}
+        self._told: dict[Role, str] = {}
+        """Why a file gives nobody a right; said once for as long as it lasts."""
         self._where = (
             str(state_dir / "token") if tell_path else "the file `token` of the state directory on the gateway's machine"
         )
@@ -42,22 +43,30 @@ class Tokens:
         for role, path in self._files.items():
             try:
                 stat = path.stat()
-                stamp = (stat.st_mtime_ns, stat.st_ino)
+                stamp = (stat.st_mtime_ns, stat.st_ino, stat.st_mode)
                 if self._stamps.get(role) != stamp:
                     self._known.pop(role, None)  # it was replaced, whether or not what came can be read
-                    self._known[role] = path.read_bytes().strip()
+                    found = read_token(path)
+                    if not found.wrong:
+                        self._known[role] = found.token.encode()
+                    self._tell(role, found.wrong and f"{path} {found.wrong}: nobody gets in by it")
                     self._stamps[role] = stamp
-                self._unreadable.discard(role)
+                elif role in self._known:
+                    self._tell(role, "")
             except (FileNotFoundError, NotADirectoryError):
                 self._known.pop(role, None)
                 self._stamps.pop(role, None)
+                self._tell(role, "")
             except OSError as unreadable:
                 # A disk that fails takes nobody's right away: what is served lies in memory, and so does this.
                 if isinstance(unreadable, PermissionError):
                     self._known.pop(role, None)
-                if role not in self._unreadable:
-                    log.warning("%s cannot be read: %s", path, unreadable)
-                self._unreadable.add(role)
+                self._tell(role, f"{path} cannot be read: {unreadable}")
+
+    def _tell(self, role: Role, words: str) -> None:
+        if words and self._told.get(role) != words:
+            log.warning("%s", words)
+        self._told[role] = words
 
     def role(self, authorization: bytes) -> Role:
         """The role of an Authorization header; every comparison takes the same time whatever the token."""

@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import TypeVar
 
 import msgspec
+from msgspec import structs
 
 from flyball.adapters import doctor
 from flyball.adapters.ledger import SqliteLedger
 from flyball.adapters.registry_mlflow import MlflowRegistry
+from flyball.adapters.room import lack_of_room
 from flyball.control import queries
 from flyball.control.ports import LedgerFault, Registry
 from flyball.control.reports import Check, StatusReport
+from flyball.control.trouble import Trouble
 from flyball.control.world import World
 from flyball.errors import FlyballError, StoreUnavailable
 from flyball.records import codec
@@ -117,6 +120,26 @@ def await_serving(world: World) -> str:
         time.sleep(LOOK_SECONDS)
 
 
+def with_trouble(report: StatusReport, state_dir: Path, untold: Trouble | None, *, lives: bool) -> StatusReport:
+    """The report with all that `flyball status` must not leave to be found out. `untold`: of the control process, whom the ledger fails; `lives`: whether a
+    process runs the ticks."""
+    untold = untold if lives else None
+    words = status_trouble(
+        report if untold is None else structs.replace(report, trouble=f"{untold.words} Nor can that be recorded."), state_dir
+    )
+    since = untold.since if untold is not None else report.ticks_failed_since
+    return structs.replace(report, trouble=words, ticks_failed_since=since if lives else None)
+
+
+def disk_trouble(state_dir: Path) -> str:
+    """In a sentence; empty: there is room, or nobody can tell."""
+    words = lack_of_room(state_dir)
+    return (
+        words
+        and f"{words[0].upper()}{words[1:]}: answers are lost to the capture, and orders may not be taken, a rollback neither. Next: free space"
+    )
+
+
 def status_trouble(report: StatusReport, state_dir: Path) -> str:
     """What `flyball status` must not leave to be found out."""
     silent = [row for row in report.gateways if not row.units]
@@ -127,7 +150,7 @@ def status_trouble(report: StatusReport, state_dir: Path) -> str:
     elif report.given_up and not ledger:  # what helps is a run, which writes
         nothing = f"Nothing is served: {report.given_up}"
     ticks = f"The controller's ticks fail: {report.trouble}" if report.trouble else ""
-    return "\n".join(words for words in (ledger, nothing, ticks) if words)
+    return "\n".join(words for words in (disk_trouble(state_dir), ledger, nothing, ticks) if words)
 
 
 def _not_served(world: World) -> str:

@@ -17,10 +17,11 @@ from flyball.adapters.clock import SystemClock
 from flyball.adapters.ended_sessions import EndedSessions
 from flyball.adapters.engine_lock import EngineLock, engine_is_held, engine_owner
 from flyball.adapters.executor import ProcessExecutor
-from flyball.adapters.heartbeat import Heartbeat, lease_age_seconds
+from flyball.adapters.heartbeat import Heartbeat, LeaseFile, lease_age_seconds
 from flyball.adapters.ledger import SqliteLedger
 from flyball.adapters.saying import UNSAID
 from flyball.adapters.token import other_tokens
+from flyball.adapters.untold import UntoldFile
 from flyball.control import queries, verification
 from flyball.control.decision_reports import DecisionRow, Explanation
 from flyball.control.ports import Say
@@ -158,7 +159,10 @@ class Workspace:
         with (
             self._control_socket(descriptor) as bound,
             self._engine_in_turn() as engine,
-            Heartbeat(engine.world.ports.gateways, lambda: engine.supervises() and not end.is_set()),
+            Heartbeat(
+                LeaseFile(self._home.state_dir, self.clock.now),
+                lambda: engine.supervises() and not end.is_set() and not health.disk_trouble(self._home.state_dir),
+            ),
         ):
             ticks = threading.Thread(target=self._tick_until, args=(engine, end), name="ticks")
             ticks.start()
@@ -172,7 +176,9 @@ class Workspace:
 
     def status(self) -> StatusReport:
         report = queries.status(self._world(say_nothing), controller_alive=self._is_controlled())
-        return msgspec.structs.replace(report, trouble=health.status_trouble(report, self._home.state_dir))
+        state_dir, owner = self._home.state_dir, engine_owner(self._home.state_dir)
+        untold = UntoldFile(state_dir).read() if owner == CONTROL else None
+        return health.with_trouble(report, state_dir, untold, lives=owner is not None)
 
     def versions(self) -> tuple[VersionRow, ...]:
         return queries.versions(self._world(say_nothing))
@@ -299,7 +305,9 @@ class Workspace:
         from flyball.control.loop import keep_ticking
 
         try:
-            keep_ticking(engine, self._home.spec.serve.tick.total_seconds(), end.wait)
+            untold = UntoldFile(self._home.state_dir)
+            untold.lay_down()
+            keep_ticking(engine, self._home.spec.serve.tick.total_seconds(), end.wait, untold.tell)
         finally:
             end.set()
 

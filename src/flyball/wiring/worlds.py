@@ -7,10 +7,12 @@ from flyball.adapters.capture_files import CaptureFiles
 from flyball.adapters.entropy import fresh_token
 from flyball.adapters.executor import ProcessExecutor
 from flyball.adapters.gateways_http import HttpGateways
+from flyball.adapters.heartbeat import LeaseFile
 from flyball.adapters.ledger import HeldLedger, SqliteLedger
 from flyball.adapters.notifier import LogNotifier
 from flyball.adapters.packages import LocalPackages
 from flyball.adapters.registry_mlflow import MlflowRegistry
+from flyball.adapters.room import ROOM_BYTES
 from flyball.adapters.scorer_child import OneCallScorer, remove_left
 from flyball.adapters.token import owner_token
 from flyball.adapters.user_metrics import ChildMetrics
@@ -58,7 +60,9 @@ def world_of(home: Home, say: Say) -> World:
     home.keep_private()  # before the ledger: a place that is no directory is told as that
     ledger = SqliteLedger(home.state_dir)
     refuse_another_model(home.spec, ledger)
-    gateways = HttpGateways(home.state_dir, home.token, home.spec.serve.workers, now=home.clock.now)
+    gateways = HttpGateways(
+        home.state_dir, home.token, home.spec.serve.workers, lease=LeaseFile(home.state_dir, home.clock.now, ROOM_BYTES)
+    )
     registry = MlflowRegistry(home.state_dir, server_url=home.spec.tracking_url)
     executor = ProcessExecutor(home.state_dir, home.clock.now, serving=gateways.alive)
     ports = _ports(home, home.clock, executor, ledger, gateways, registry)

@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from flyball.errors import Denied, HttpRefused
+from flyball.adapters.token import other_tokens, owner_token
+from flyball.errors import Denied, HttpRefused, OperatorError
 from flyball.gateway.access import Neighbours, Tokens
 from flyball.gateway.ids import FreshIds
 from flyball.gateway.lease import Lease
@@ -104,67 +105,110 @@ def test_own_names_are_welcome():
         assert neighbours.check([(b"host", host), (b"origin", b"http://" + host), (b"authorization", b"Bearer x")]) == b"Bearer x"
 
 
+def put(path, token, mode=0o600):
+    path.write_text(token)
+    path.chmod(mode)
+
+
 def test_tokens_follow_their_files(tmp_path):
     tokens = Tokens(tmp_path, tell_path=True)
     assert tokens.role(b"Bearer ") is Role.ANONYMOUS
-    (tmp_path / "token").write_text("owner\n")
-    (tmp_path / "token.client").write_text("client\n")
+    put(tmp_path / "token", "the-owners-token\n")
+    put(tmp_path / "token.client", "a-clients-token-\n")
     tokens.look()
-    assert tokens.role(b"Bearer owner") is Role.OWNER
-    assert tokens.role(b"bearer client") is Role.CLIENT
-    for wrong in (b"owner", b"Basic owner", b"Bearer", b"Bearer ", b"Bearer owne", b"Bearer owner x", b""):
+    assert tokens.role(b"Bearer the-owners-token") is Role.OWNER
+    assert tokens.role(b"bearer a-clients-token-") is Role.CLIENT
+    for wrong in (
+        b"the-owners-token",
+        b"Basic the-owners-token",
+        b"Bearer",
+        b"Bearer ",
+        b"Bearer the-owners-toke",
+        b"Bearer the-owners-token x",
+        b"",
+    ):
         assert tokens.role(wrong) is Role.ANONYMOUS
-    (tmp_path / "new").write_text("other")
+    put(tmp_path / "new", "another-owners-token")
     os.replace(tmp_path / "new", tmp_path / "token")
     (tmp_path / "token.client").unlink()
     tokens.look()
-    assert tokens.role(b"Bearer owner") is tokens.role(b"Bearer client") is Role.ANONYMOUS
+    assert tokens.role(b"Bearer the-owners-token") is tokens.role(b"Bearer a-clients-token-") is Role.ANONYMOUS
 
 
 def test_a_disk_that_fails_takes_nobodys_right_away(tmp_path, caplog):
     token = tmp_path / "token"
-    token.write_text("owner")
+    put(token, "the-owners-token")
     tokens = Tokens(tmp_path, tell_path=True)
     token.unlink()
     token.symlink_to(token)  # ELOOP at each look
     for _ in range(3):
         tokens.look()
-    assert tokens.role(b"Bearer owner") is Role.OWNER
+    assert tokens.role(b"Bearer the-owners-token") is Role.OWNER
     assert len(caplog.records) == 1
     token.unlink()
     tokens.look()
-    assert tokens.role(b"Bearer owner") is Role.ANONYMOUS
+    assert tokens.role(b"Bearer the-owners-token") is Role.ANONYMOUS
 
 
 def test_a_token_that_was_replaced_is_valid_no_more_though_its_successor_cannot_be_read(tmp_path):
     token = tmp_path / "token"
-    token.write_text("leaked")
+    put(token, "the-leaked-token")
     tokens = Tokens(tmp_path, tell_path=True)
     token.unlink()
     token.mkdir()  # reading it is an OSError for root, too
     for _ in range(3):
         tokens.look()
-        assert tokens.role(b"Bearer leaked") is Role.ANONYMOUS
+        assert tokens.role(b"Bearer the-leaked-token") is Role.ANONYMOUS
     token.rmdir()
-    token.write_text("new")
+    put(token, "the-newest-token")
     tokens.look()
-    assert tokens.role(b"Bearer new") is Role.OWNER
+    assert tokens.role(b"Bearer the-newest-token") is Role.OWNER
 
 
 def test_an_empty_token_file_lets_nobody_in(tmp_path):
-    (tmp_path / "token").write_text("\n")
+    put(tmp_path / "token", "\n")
     assert Tokens(tmp_path, tell_path=True).role(b"Bearer ") is Role.ANONYMOUS
 
 
 def test_without_a_token_one_is_told_where_it_lies_and_with_a_weak_one_that_it_does_not_suffice(tmp_path):
-    (tmp_path / "token.client").write_text("client")
+    put(tmp_path / "token.client", "a-clients-token-")
     tokens = Tokens(tmp_path, tell_path=True)
     with pytest.raises(HttpRefused, match=str(tmp_path / "token")):
         tokens.permit(Door("metrics", Permission.METRICS), b"")
     with pytest.raises(Denied):
-        tokens.permit(Door("metrics", Permission.METRICS), b"Bearer client")
-    tokens.permit(Door("predict", Permission.PREDICT), b"Bearer client")
+        tokens.permit(Door("metrics", Permission.METRICS), b"Bearer a-clients-token-")
+    tokens.permit(Door("predict", Permission.PREDICT), b"Bearer a-clients-token-")
     tokens.permit(Door("live", Permission.PROBE), b"")
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])
+def test_a_token_that_others_can_read_counts_for_nothing_and_is_told_once(tmp_path, caplog, mode):
+    token = tmp_path / "token.client"
+    put(token, "a-clients-token-")
+    tokens = Tokens(tmp_path, tell_path=True)
+    assert tokens.role(b"Bearer a-clients-token-") is Role.CLIENT
+    token.chmod(mode)  # it keeps its time and its number
+    for _ in range(3):
+        tokens.look()
+        assert tokens.role(b"Bearer a-clients-token-") is Role.ANONYMOUS
+    assert [record.message for record in caplog.records] == [
+        f"{token} can be read by others (mode {mode:04o}): nobody gets in by it"
+    ]
+    token.chmod(0o600)
+    tokens.look()
+    assert tokens.role(b"Bearer a-clients-token-") is Role.CLIENT
+
+
+@pytest.mark.parametrize("text", [b"x", b"fifteen-letters", b"two-lines-are-no-token\nsecond", b"\xff" * 40])
+def test_what_the_control_process_takes_for_no_token_no_gateway_takes(tmp_path, caplog, text):
+    for name in ("token", "token.client"):
+        (tmp_path / name).write_bytes(text)
+        (tmp_path / name).chmod(0o600)
+    assert Tokens(tmp_path, tell_path=True).role(b"Bearer " + text) is Role.ANONYMOUS
+    assert len(caplog.records) == 2
+    assert other_tokens(tmp_path) == {}
+    with pytest.raises(OperatorError):
+        owner_token(tmp_path, lambda: "")
 
 
 def test_the_lease_is_held_only_while_it_is_fresh(tmp_path):

@@ -13,7 +13,8 @@ from flyball.gateway.access import Neighbours, Tokens
 from flyball.gateway.heads import BoundedHeads
 from flyball.gateway.problems import Response
 
-HEAD = b"POST /labels HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer t\r\nContent-Length: 4\r\n\r\n"
+TOKEN = "token-of-the-test"
+HEAD = f"POST /labels HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: 4\r\n\r\n".encode()
 SECONDS = 0.3
 
 
@@ -24,7 +25,8 @@ async def echo(request):
 @pytest.fixture
 def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> app.Gateway:
     monkeypatch.setattr(app, "BODY_SECONDS", SECONDS)
-    (tmp_path / "token").write_text("t")
+    (tmp_path / "token").write_text(TOKEN)
+    (tmp_path / "token").chmod(0o600)
     return app.Gateway({"labels": echo}, (Neighbours([]), Tokens(tmp_path, tell_path=False)), counters(), 900_000)
 
 

@@ -24,7 +24,7 @@ from flyball.gateway.unread import Unread
 from flyball.records.captured import Refused
 
 BODY = b'{"rows": []}'
-HEAD = b"POST %s HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer t\r\nContent-Length: %d\r\n\r\n"
+HEAD = b"POST %s HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer token-of-the-test\r\nContent-Length: %d\r\n\r\n"
 PATH = b"/models/m/predict"
 
 
@@ -36,7 +36,8 @@ class World:
     """A model whose queue is full or is not, and the gateway before it."""
 
     def __init__(self, directory: Path) -> None:
-        (directory / "token").write_text("t")
+        (directory / "token").write_text("token-of-the-test")
+        (directory / "token").chmod(0o600)
         self.room, self.there, self.read, self.spent, self.waits = 0, True, 0, 0, 0.0
         access, self.kept = (Neighbours([]), Tokens(directory, tell_path=False)), Kept()
         table = SimpleNamespace(routes={}, absent={"m"}, revision=1)
@@ -213,7 +214,7 @@ def test_several_at_once_are_answered_in_their_order(world: World) -> None:
 @pytest.mark.parametrize(
     ("given", "status"),
     [
-        (request().replace(b"Bearer t", b"Bearer x"), 401),
+        (request().replace(b"Bearer token", b"Bearer x"), 401),
         (request().replace(b"localhost", b"elsewhere"), 421),
         (request(more=b"Origin: http://elsewhere\r\n"), 403),
         (request().replace(b"POST", b"GET"), 405),

@@ -128,7 +128,8 @@ def test_a_token_that_others_can_read_counts_for_nothing_and_doctor_names_it(wor
 
 
 @pytest.mark.parametrize(
-    ("written", "wrong"), [(b" \n", "is empty"), (b"\xff\xfe", "is no text"), (b"two\nlines\n", "is not one line")]
+    ("written", "wrong"),
+    [(b" \n", "is empty"), (b"\xff\xfe", "is no text"), (b"two\nlines\n", "is not one line"), (b"x\n", "is shorter than 16")],
 )
 def test_an_owners_token_that_keeps_flyball_from_starting_is_not_well(
     workspace: Workspace, tmp_path: Path, written: bytes, wrong: str

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from flyball.adapters.durable import PRIVATE_UMASK
+from flyball.adapters.room import lack_of_room
 from flyball.adapters.supervisor import run_file
 from flyball.adapters.supervisor.asking import live
 from flyball.adapters.supervisor.child import last_words
@@ -71,12 +72,25 @@ def _wait_for(process: subprocess.Popen[bytes], state_dir: Path, log: Path, said
     raise OperatorError(f"no gateway lives after {LIVE_SECONDS:g} s:\n{gateway}", next_step=f"look into {log.parent}")
 
 
+def _silent(exit_code: int, said: str, log: Path) -> OperatorError:
+    """Of one that ended without a sentence. A full disk takes the words, too: an empty log is no place to look into."""
+    if full := lack_of_room(log.parent):
+        last = f":\n{said}" if said else ""
+        return OperatorError(f"it did not come up (exit code {exit_code}), and {full}{last}", next_step="free space")
+    if said:
+        return OperatorError(f"it did not come up:\n{said}", next_step=f"look into {log}")
+    ended = f"it was killed by signal {-exit_code}" if exit_code < 0 else f"it ended with exit code {exit_code}"
+    return OperatorError(
+        f"it did not come up: {ended} and said nothing", next_step="run `flyball up` without --detach: it says more here"
+    )
+
+
 def _failure(exit_code: int, log: Path, said_before: int) -> FlyballError:
     """What the supervisor itself said, as if it had been said here; of a supervisor that fell silent, the end of its log."""
     said = log.read_bytes()[said_before:].decode(errors="replace")
     sentence = next((line.removeprefix(MARK) for line in reversed(said.splitlines()) if line.startswith(MARK)), "")
     if not sentence:
-        return OperatorError(f"it did not come up:\n{said[-LOG_CHARACTERS:].strip()}", next_step=f"look into {log}")
+        return _silent(exit_code, said[-LOG_CHARACTERS:].strip(), log)
     found, _, next_step = sentence.partition(". Next: ")
     kinds = (UserError, OperatorError, UpstreamError)
     return next((kind for kind in kinds if kind.exit_code == exit_code), OperatorError)(found, next_step=next_step)
