@@ -1,6 +1,7 @@
 """The control API and its page as one ASGI application, built from the table of doors."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
@@ -15,6 +16,8 @@ from flyball.web import access, handlers, pages
 from flyball.web.desk import Desk
 from flyball.web.problems import problem_of
 from flyball.web.routes import DOORS, Door
+
+log = logging.getLogger("flyball.web")
 
 BODY_SECONDS = 10.0
 """For 64 KiB at most, over the loopback: who takes longer does not end."""
@@ -59,6 +62,9 @@ async def _answer(request: Request, doors: list[Door], desk: Desk, guard: access
         return await run_in_threadpool(_handle, request, door, desk, guard, body)
     except FlyballError as error:
         return problem_of(error)
+    except Exception:  # ours to mend: whoever asked is told so by an answer like every other, and the log where it came from
+        log.exception("unforeseen")
+        return problem_of(FlyballError("Flyball itself failed", next_step=".flyball/logs/control.log says where"))
 
 
 def _handle(request: Request, door: Door, desk: Desk, guard: access.Guard, body: bytes) -> Response:

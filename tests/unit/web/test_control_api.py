@@ -212,10 +212,10 @@ def test_a_simple_request_of_a_foreign_form_has_no_effect(kind: str) -> None:
 @pytest.mark.parametrize(
     ("content", "status"),
     [
-        (b"{", 400), (b"[" * 60_000, 400), (b"\xff", 400), (b"[]", 422), (b'{"reason": 5}', 422), (b'{"reason": "x", "force": true}', 422),
+        (b"{", 400), (b"[" * 60_000, 400), (b"\xff", 400), (b'{"reason": "\xff"}', 400), (b"[]", 422), (b'{"reason": 5}', 422), (b'{"reason": "x", "force": true}', 422),
         (b'{"reason": "' + b"x" * 70_000 + b'"}', 413), (b'{"reason": ' + b"9" * 5000 + b"}", 422), (b"", 400),
     ],
-    ids=["half", "deep", "no text", "a list", "a number", "an unknown field", "long", "a long number", "nothing"],
+    ids=["half", "deep", "no text", "a text that is none", "a list", "a number", "an unknown field", "long", "a long number", "nothing"],
 )  # fmt: skip
 def test_a_body_that_does_not_fit_is_refused_before_anything_is_done(content: bytes, status: int) -> None:
     workspace = PaperWorkspace()
@@ -224,6 +224,22 @@ def test_a_body_that_does_not_fit_is_refused_before_anything_is_done(content: by
     assert answered.status_code == status
     assert answered.json()["status"] == status
     assert not workspace.calls
+
+
+def test_what_nobody_foresaw_is_a_problem_document_that_tells_nothing_of_it_and_stands_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Broken(PaperWorkspace):
+        def status(self) -> StatusReport:
+            raise ArithmeticError("of one's own")
+
+    for path in ("/api/status", "/"):
+        answered = ask("GET", path, Broken(), headers=bearer(Role.VIEWER))
+        assert (answered.status_code, answered.headers["content-type"]) == (500, "application/problem+json")
+        assert answered.json()["detail"].startswith("Flyball itself failed")
+        assert "of one's own" not in answered.text
+        assert all(answered.headers[name] == value for name, value in web_app.HEADERS.items())
+    assert "ArithmeticError: of one's own" in caplog.text
 
 
 def test_an_answer_is_yes_or_no() -> None:
