@@ -8,11 +8,11 @@ import pytest
 from engine_models import Model
 from engine_world import AT_ONCE, DAY, RELEASE, Project, spec_of
 
-from flyball.control import commands, ordering, queries, running
+from flyball.control import commands, findings, ordering, queries, running
 from flyball.control.loop import Trouble, pause_seconds, tick_once
 from flyball.control.reports import CommandReport, RunReport
 from flyball.control.traffic import STUCK_LOOKS
-from flyball.errors import Conflict, Outdated, TrackingFailed
+from flyball.errors import Conflict, Outdated, RequestError, TrackingFailed
 from flyball.records.jobs import Job, JobStatus
 from flyball.records.release import Phase
 from flyball.records.unit import Unit
@@ -175,6 +175,20 @@ def test_without_a_shadow_no_label_never_makes_a_champion(tmp_path: Path) -> Non
 def ordered(project: Project, kind: str, reason: str) -> CommandReport:
     command = commands.order(project.door, kind, "user:me", reason)
     return ordering.carried_out(project.door, project.engine, command, lambda _seconds: None)
+
+
+def test_a_reason_that_would_fill_every_screen_is_refused_and_nothing_is_ordered(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    before = project.door.ports.ledger.head()
+    most = "x" * commands.LONGEST_REASON
+    for order in (commands.order, commands.answer):
+        with pytest.raises(RequestError, match="reason: found 501 characters, expected at most 500") as refused:
+            order(project.door, "hold", actor="user:me", reason=f"{most}x", **({"yes": True} if order is commands.answer else {}))  # type: ignore[operator]
+        assert (refused.value.exit_code, refused.value.http_status) == (2, 422)
+    with pytest.raises(RequestError):
+        findings.acknowledge(project.door, "1", "user:me", f"{most}x", as_normal=False)
+    assert project.door.ports.ledger.head() == before
+    assert commands.order(project.door, "hold", "user:me", most).reason == most
 
 
 def test_a_person_holds_a_release_and_lets_it_start_again(tmp_path: Path) -> None:

@@ -11,11 +11,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from flyball.errors import FlyballError, HttpRefused
+from flyball.errors import Fault, FlyballError, HttpRefused, RequestError
 from flyball.web import access, handlers, pages
 from flyball.web.desk import Desk
 from flyball.web.problems import problem_of
 from flyball.web.routes import DOORS, Door
+
+MOST_FAULTS = 20
 
 log = logging.getLogger("flyball.web")
 
@@ -72,6 +74,7 @@ def _handle(request: Request, door: Door, desk: Desk, guard: access.Guard, body:
     caller = access.NOBODY if door.form else guard.caller(request, desk.tokens())
     try:
         access.permit(door, caller)
+        _refuse_unknown(request, door)
         cookie = access.cookie_of(request)
         session = request.cookies.get(cookie, "")
         ask = handlers.Ask(desk, guard, caller, dict(request.path_params), dict(request.query_params), body, cookie, session)
@@ -81,6 +84,14 @@ def _handle(request: Request, door: Door, desk: Desk, guard: access.Guard, body:
             raise
         return _told(error, entered=bool(body))
     return answered
+
+
+def _refuse_unknown(request: Request, door: Door) -> None:
+    """Raises RequestError."""
+    unknown = sorted(set(request.query_params) - set(door.takes)) if door.path.startswith("/api/") else []
+    if unknown:
+        expected = " or ".join(door.takes) or "no parameter"
+        raise RequestError([Fault(each[:40], "an unknown parameter", expected) for each in unknown[:MOST_FAULTS]])
 
 
 def _told(error: FlyballError, *, entered: bool) -> Response:

@@ -15,6 +15,7 @@ from flyball.control.window_words import ESTIMATED, figure, named
 from flyball.records.diagnosis import name_of
 from flyball.records.evidence import Evidence
 from flyball.records.findings import WindowSummary
+from flyball.records.words import harmless
 from flyball.stats.metrics import METRICS
 from flyball.web import finding_page
 from flyball.web.release_page import picture
@@ -85,7 +86,7 @@ def login(words: str = "") -> str:
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(lambda name: (resources.files("flyball.web") / "templates" / name).read_text(encoding="utf-8")),
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_shown,
     )  # fmt: skip
     environment.filters.update(
         when=_when,
@@ -98,6 +99,11 @@ def _environment() -> jinja2.Environment:
         share=finding_page.share_of,
     )
     return environment
+
+
+def _shown(value: object) -> object:
+    """Escaping is the environment's; a text that turns the direction of a line is no markup."""
+    return harmless(value) if type(value) is str else value
 
 
 def _template(name: str) -> jinja2.Template:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from datetime import timedelta
 from html.parser import HTMLParser
 from http import HTTPStatus
@@ -281,6 +282,18 @@ def test_decisions_take_one_parameter_and_no_other() -> None:
     assert ask("GET", "/api/decisions?sort=id;drop", headers=viewer).status_code == 422
 
 
+@pytest.mark.parametrize("path", [path for method, path in ALLOWED if path.startswith("/api/") and method in ("GET", "POST")])
+def test_a_parameter_that_no_door_takes_is_refused_and_never_passed_over(path: str) -> None:
+    workspace, real, method = PaperWorkspace(), path, "GET" if ("GET", path) in ALLOWED else "POST"
+    for name, value in PLACES.items():
+        real = real.replace(name, value)
+    more = {"json": BODIES[path]} if method == "POST" else {}
+    answered = ask(method, f"{real}?limit=1", workspace, headers=bearer(Role.OWNER), **more)
+    assert (answered.status_code, answered.json()["faults"][0]["path"]) == (422, "limit")
+    assert ask(method, f"{real}?limit=1", workspace, **more).status_code == 401
+    assert not workspace.calls
+
+
 @pytest.mark.parametrize(
     "given",
     [
@@ -477,6 +490,7 @@ def test_the_page_has_no_script_no_style_of_its_own_and_shows_texts_as_texts(pat
     assert not [name for _, attributes in parser.tags for name in attributes if name.startswith("on") or name == "style"]
     assert all((attributes.get("href") or "/").startswith("/") for _, attributes in parser.tags)
     assert NASTY not in page
+    assert not re.search("[\x1b\u202a-\u202e\u2066-\u2069]", page), "no text of anybody's turns a line around"
     if not workspace.fresh:
         assert "&lt;script&gt;alert(" in page
         assert ("0.8431 [0.8201, 0.8662]" in page) or ("+0.0003333 [-0.01667, +0.0175] over 1200" in page)
