@@ -8,7 +8,7 @@ import pytest
 from engine_models import Model
 from engine_world import AT_ONCE, DAY, RELEASE, Project, spec_of
 
-from flyball.control import commands, findings, ordering, queries, running
+from flyball.control import commands, findings, ordering, queries, release_report, running
 from flyball.control.loop import Trouble, pause_seconds, tick_once
 from flyball.control.reports import CommandReport, RunReport
 from flyball.control.traffic import STUCK_LOOKS
@@ -197,7 +197,11 @@ def test_a_person_holds_a_release_and_lets_it_start_again(tmp_path: Path) -> Non
     challenger = project.version()
     project.live(4 * DAY, rows=150, until=lambda: project.release().phase is Phase.CANARY)
     held = ordered(project, "hold", "the sale begins")
-    assert (held.accepted, project.release().phase, project.release().reason) == (True, Phase.HELD, "the sale begins")
+    assert (held.accepted, project.release().phase, project.release().reason) == (
+        True,
+        Phase.HELD,
+        "held by user:me: the sale begins",
+    )
     project.tick()
     assert project.mentioned() == {champion}
     project.live(20 * DAY, rows=10)
@@ -205,6 +209,12 @@ def test_a_person_holds_a_release_and_lets_it_start_again(tmp_path: Path) -> Non
     again = ordered(project, "hold", "")
     assert (again.accepted, "is held already" in again.words) == (False, True)
     assert ordered(project, "resume", "").accepted
+    told = release_report.report(project.door, None).history
+    assert [each[17:] for each in told if " by user:me" in each] == [
+        "release:r-0002 moved: held by user:me: the sale begins", "release:r-0002 moved: let start again by user:me",
+    ]  # fmt: skip
+    moved = project.door.ports.ledger.events(kinds=("release.moved",), subject="release:r-0002")
+    assert [each.actor for each in moved] == ["user:me", "user:me"]
     twice = ordered(project, "resume", "")
     assert (twice.accepted, "is not held: it is in " in twice.words) == (False, True)
     assert project.release().phase is Phase.SHADOW

@@ -177,7 +177,7 @@ def _refuse_what_is_over(world: World, hands: Hands, command: Command) -> None:
 
 
 def _hold(_world: World, hands: Hands, command: Command) -> Done:
-    held = hands.releases.hold(_reason(command), key=_key(command))
+    held = hands.releases.hold(command.reason, command.actor, key=_key(command))
     return Done(f"{held.challenger} is held: the champion answers alone", f"release:{held.id}")
 
 
@@ -187,7 +187,7 @@ def _resume(world: World, hands: Hands, command: Command) -> Done:
             f"{world.model} is stopped: without traffic there is nothing to judge a release by",
             next_step="flyball serving resume",
         )
-    resumed = hands.releases.resume(_reason(command), key=_key(command))
+    resumed = hands.releases.resume(command.reason, command.actor, key=_key(command))
     return Done(f"{resumed.challenger} starts again", f"release:{resumed.id}")
 
 
