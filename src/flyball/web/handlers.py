@@ -100,6 +100,14 @@ def release_page(ask: Ask) -> Response:
     return HTMLResponse(pages.release(ask.desk.releases.report(ask.place["release"])))
 
 
+def releases_page(ask: Ask) -> Response:
+    return HTMLResponse(pages.releases(ask.desk.releases.rows()))
+
+
+def decision_page(ask: Ask) -> Response:
+    return HTMLResponse(pages.decision(ask.desk.explain(ask.place["decision"])))
+
+
 def hold(ask: Ask) -> Response:
     order = orders.read(ask.body, orders.Rollback)
     return _json(ask.desk.releases.hold(ask.caller.actor, order.reason))
@@ -157,7 +165,8 @@ def answer(ask: Ask) -> Response:
 
 
 def overview(ask: Ask) -> Response:
-    return HTMLResponse(pages.overview(ask.desk.status(), ask.desk.versions(), ask.desk.decisions(False, pages.SHOWN_DECISIONS)))
+    decided, released = ask.desk.decisions(False, pages.SHOWN_DECISIONS), ask.desk.releases.rows()
+    return HTMLResponse(pages.overview(ask.desk.status(), ask.desk.versions(), decided, released))
 
 
 def login(ask: Ask) -> Response:

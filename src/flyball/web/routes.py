@@ -39,6 +39,8 @@ DOORS: tuple[Door, ...] = (
     Door("GET", "/findings/{finding}", "finding_page", Permission.READ, page=True),
     Door("GET", "/api/releases", "releases", Permission.READ),
     Door("GET", "/api/releases/{release}", "release", Permission.READ),
+    Door("GET", "/decisions/{decision}", "decision_page", Permission.READ, page=True),
+    Door("GET", "/releases", "releases_page", Permission.READ, page=True),
     Door("GET", "/releases/{release}", "release_page", Permission.READ, page=True),
     Door("POST", "/api/hold", "hold", Permission.RELEASE),
     Door("POST", "/api/resume", "resume", Permission.RELEASE),

@@ -17,8 +17,9 @@ from starlette.routing import Route
 
 from flyball.adapters.ended_sessions import EndedSessions
 from flyball.control.decision_reports import Waiting
-from flyball.control.reports import StatusReport
+from flyball.control.reports import SliceRow, StatusReport
 from flyball.records.bounds import Stop
+from flyball.records.jobs import Job, JobStatus
 from flyball.records.permissions import Holder, Role
 from flyball.web import app as web_app
 from flyball.web.access import SESSION, session_of
@@ -59,6 +60,8 @@ ALLOWED: dict[tuple[str, str], dict[Role, int]] = {
     ("POST", "/api/findings/{finding}/acknowledge"): APPROVERS,
     ("GET", "/api/releases"): READERS,
     ("GET", "/api/releases/{release}"): READERS,
+    ("GET", "/decisions/{decision}"): READERS,
+    ("GET", "/releases"): READERS,
     ("GET", "/releases/{release}"): READERS,
     ("POST", "/api/hold"): OWNERS,
     ("POST", "/api/resume"): OWNERS,
@@ -265,7 +268,7 @@ def test_errors_of_use_cases_are_problem_documents() -> None:
     assert conflict.status_code == 409
 
 
-@pytest.mark.parametrize("path", ["/findings/99", "/releases/r-9999"])
+@pytest.mark.parametrize("path", ["/findings/99", "/releases/r-9999", "/decisions/d-999999"])
 def test_a_page_that_does_not_exist_is_told_to_a_browser_as_a_page(path: str) -> None:
     answered = ask("GET", path, headers=session("viewer-token"))
     assert (answered.status_code, answered.headers["content-type"]) == (404, "text/html; charset=utf-8")
@@ -451,16 +454,48 @@ def test_the_page_says_that_the_model_is_stopped_and_what_each_question_is_about
         def status(self) -> StatusReport:
             stop = Stop(stopped_at=NOW, key="k", cause="user:me", reason="harm", words="nobody answers", unit="u1", fallback=None)
             asked = Waiting(
-                approval="d-000012.1", action="roll_back release:r-0002", digest="ab" * 32, since=NOW, asked_by="autopilot", unanswered="nothing is done"
+                approval="d-000012.1", action="roll_back release:r-0002", digest="ab" * 32, since=NOW, asked_by="autopilot", unanswered="nothing is done",
+                why="A person is asked, since d-000011 says so.",
             )  # fmt: skip
             return msgspec.structs.replace(super().status(), stop=stop, questions=(asked,))
 
     page = ask("GET", "/", Stopped(), headers=bearer(Role.VIEWER)).text
     assert "Stopped since 2026-03-01 12:00 UTC: nobody answers (not seen at every gateway yet)" in page
     assert "flyball approve d-000012.1 --digest abababababab" in page
-    assert "roll_back release:r-0002" in page
+    assert 'roll_back release:<a href="/releases/r-0002">r-0002</a>: A person is asked' in page
     assert "nothing is done" in page
     assert "Stopped since" not in ask("GET", "/", headers=bearer(Role.VIEWER)).text
+
+
+def test_the_page_says_what_the_command_says() -> None:
+    class Busy(PaperWorkspace):
+        def status(self) -> StatusReport:
+            failed = Job(
+                id="j-0004",
+                model="shop",
+                status=JobStatus.FAILED,
+                requested_at=NOW,
+                as_of=NOW,
+                cause="d-000012",
+                error="InvalidParameterError",
+            )
+            slices = (SliceRow(name="old", where="age > 60", rows=7, loss=0.21, holdout=0.19, note="of few"),)
+            return msgspec.structs.replace(
+                super().status(), jobs=(failed,), outlook="finding 14 stands", learning="still learning what is usual", slices=slices,
+                effects="3 acts measured", not_monitored=("email (dropped)",), unjudged="the loss",
+            )  # fmt: skip
+
+    class GivenUp(PaperWorkspace):
+        def status(self) -> StatusReport:
+            return msgspec.structs.replace(super().status(), given_up="r-0001 was taken back")
+
+    page = ask("GET", "/", Busy(), headers=bearer(Role.VIEWER)).text
+    for words in (
+        "InvalidParameterError", "Loss: finding 14 stands", "Operations: still learning", "age &gt; 60", "of few", "effects of acts: 3", "email (dropped)",
+        "Not monitored: the loss", '<a href="/decisions/d-000011">d-000011</a>', '<a href="/releases">', '<a href="/releases/r-0002">r-0002</a>',
+    ):  # fmt: skip
+        assert words in page
+    assert '<a href="/releases/r-0001">' in ask("GET", "/", GivenUp(fresh=True), headers=bearer(Role.VIEWER)).text
 
 
 class _Tags(HTMLParser):
@@ -479,8 +514,10 @@ class _Tags(HTMLParser):
         ("/", PaperWorkspace(fresh=True)),
         ("/findings/3", PaperWorkspace()),
         ("/releases/r-0002", PaperWorkspace()),
+        ("/decisions/d-000012", PaperWorkspace()),
+        ("/releases", PaperWorkspace()),
     ],
-    ids=["busy", "fresh", "finding", "release"],
+    ids=["busy", "fresh", "finding", "release", "decision", "releases"],
 )
 def test_the_page_has_no_script_no_style_of_its_own_and_shows_texts_as_texts(path: str, workspace: PaperWorkspace) -> None:
     page = ask("GET", path, workspace, headers=bearer(Role.VIEWER)).text
@@ -493,7 +530,8 @@ def test_the_page_has_no_script_no_style_of_its_own_and_shows_texts_as_texts(pat
     assert not re.search("[\x1b\u202a-\u202e\u2066-\u2069]", page), "no text of anybody's turns a line around"
     if not workspace.fresh:
         assert "&lt;script&gt;alert(" in page
-        assert ("0.8431 [0.8201, 0.8662]" in page) or ("+0.0003333 [-0.01667, +0.0175] over 1200" in page)
+        if path != "/releases":  # it measures nothing
+            assert ("0.8431 [0.8201, 0.8662]" in page) or ("+0.0003333 [-0.01667, +0.0175] over 1200" in page)
 
 
 def test_the_api_says_what_the_command_says() -> None:
