@@ -1,13 +1,15 @@
 """What a person agreed to: this start of this release under these rules, and nothing that came after."""
 
 from datetime import timedelta
+from io import StringIO
 from pathlib import Path
 
 import msgspec
 import pytest
 from engine_world import AT_ONCE, DAY, HOUR, Project, spec_of
+from rich.console import Console
 
-from flyball.cli import tell_decisions
+from flyball.cli import tell_decisions, tell_status
 from flyball.control import commands, explaining, queries, release_report
 from flyball.control.world import World, put
 from flyball.errors import Conflict, Denied
@@ -135,6 +137,22 @@ def test_where_another_person_is_wanted_whoever_started_the_run_may_take_it_back
     waits(project, 1)
     commands.answer(project.door, project.approvals()[-1].id, yes=False, actor="user:me", reason="not mine")
     assert project.approvals()[-1].answer == "refused"
+
+
+def test_a_question_says_in_words_what_is_asked_and_why(tmp_path: Path) -> None:
+    project = asking(tmp_path)
+    (waiting,) = queries.status(project.door, controller_alive=True).questions
+    release = project.release()
+    assert waiting.action == f"version 2 ({release.challenger}) takes all traffic, in release {release.id}"
+    assert waiting.why.startswith(
+        f"A person is asked whether {release.challenger} may take all traffic: the step at 50% was held for "
+    )
+    assert (waiting.release, waiting.decision) == (release.id, waiting.approval)
+    drawn = Console(width=1000, file=StringIO())
+    drawn.print(tell_status.status_report(queries.status(project.door, controller_alive=True), True))
+    said = drawn.file.getvalue()  # type: ignore[attr-defined]
+    assert waiting.why in said
+    assert f": {waiting.action}. If nobody answers" in said
 
 
 def test_an_agreement_does_not_outlive_a_hold(tmp_path: Path) -> None:

@@ -215,6 +215,11 @@ def test_a_bad_window_that_is_no_alarm_by_itself_says_how_many_more_like_it_are(
         foretold = queries.status(project.door, controller_alive=True).outlook
     assert foretold.endswith(("more windows like it raise an alarm", "one more window like it raises an alarm")), foretold
     assert ": mean loss 0." in foretold
+    (told,) = [each.number for each in project.findings() if each.kind is FindingKind.PERFORMANCE]
+    project.live(3 * DAY, until=lambda: queries.status(project.door, controller_alive=True).outlook != "")
+    beside = queries.status(project.door, controller_alive=True).outlook
+    assert beside.startswith(f"finding {told} stands; window until "), "it says of another alarm, where one was raised"
+    assert beside.endswith(("raise another alarm", "raises another alarm", "raise no other alarm yet"))
 
 
 def test_status_says_what_monitors_of_the_service_still_learn(tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ import pytest
 from engine_models import Model
 from engine_world import AT_ONCE, DAY, RELEASE, Project, spec_of
 
-from flyball.control import commands, ordering, queries, running
+from flyball.control import commands, findings, ordering, queries, release_report, running
 from flyball.control.loop import Trouble, pause_seconds, tick_once
 from flyball.control.reports import CommandReport, RunReport
 from flyball.control.traffic import STUCK_LOOKS
-from flyball.errors import Conflict, Outdated, TrackingFailed
+from flyball.errors import Conflict, Outdated, RequestError, TrackingFailed
 from flyball.records.jobs import Job, JobStatus
 from flyball.records.release import Phase
 from flyball.records.unit import Unit
@@ -177,13 +177,31 @@ def ordered(project: Project, kind: str, reason: str) -> CommandReport:
     return ordering.carried_out(project.door, project.engine, command, lambda _seconds: None)
 
 
+def test_a_reason_that_would_fill_every_screen_is_refused_and_nothing_is_ordered(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    before = project.door.ports.ledger.head()
+    most = "x" * commands.LONGEST_REASON
+    for order in (commands.order, commands.answer):
+        with pytest.raises(RequestError, match="reason: found 501 characters, expected at most 500") as refused:
+            order(project.door, "hold", actor="user:me", reason=f"{most}x", **({"yes": True} if order is commands.answer else {}))  # type: ignore[operator]
+        assert (refused.value.exit_code, refused.value.http_status) == (2, 422)
+    with pytest.raises(RequestError):
+        findings.acknowledge(project.door, "1", "user:me", f"{most}x", as_normal=False)
+    assert project.door.ports.ledger.head() == before
+    assert commands.order(project.door, "hold", "user:me", most).reason == most
+
+
 def test_a_person_holds_a_release_and_lets_it_start_again(tmp_path: Path) -> None:
     project = Project(tmp_path)
     champion = project.first_champion()
     challenger = project.version()
     project.live(4 * DAY, rows=150, until=lambda: project.release().phase is Phase.CANARY)
     held = ordered(project, "hold", "the sale begins")
-    assert (held.accepted, project.release().phase, project.release().reason) == (True, Phase.HELD, "the sale begins")
+    assert (held.accepted, project.release().phase, project.release().reason) == (
+        True,
+        Phase.HELD,
+        "held by user:me: the sale begins",
+    )
     project.tick()
     assert project.mentioned() == {champion}
     project.live(20 * DAY, rows=10)
@@ -191,6 +209,12 @@ def test_a_person_holds_a_release_and_lets_it_start_again(tmp_path: Path) -> Non
     again = ordered(project, "hold", "")
     assert (again.accepted, "is held already" in again.words) == (False, True)
     assert ordered(project, "resume", "").accepted
+    told = release_report.report(project.door, None).history
+    assert [each[17:] for each in told if " by user:me" in each] == [
+        "release:r-0002 moved: held by user:me: the sale begins", "release:r-0002 moved: let start again by user:me",
+    ]  # fmt: skip
+    moved = project.door.ports.ledger.events(kinds=("release.moved",), subject="release:r-0002")
+    assert [each.actor for each in moved] == ["user:me", "user:me"]
     twice = ordered(project, "resume", "")
     assert (twice.accepted, "is not held: it is in " in twice.words) == (False, True)
     assert project.release().phase is Phase.SHADOW

@@ -129,8 +129,8 @@ def test_captured_requests_that_do_not_fit_a_challenger_are_not_asked(tmp_path: 
     ("outcome", "asked", "words"),
     [
         (["died"], 0, "no captured request could be asked: the scoring child ended with exit code -9"),
-        ([0.5] * 396 + [None] * 4, 400, "it answered 396 of 400 captured requests"),
-        ([0.5] * 200, 200, "it answered 200 captured requests, and for 200 more there was no time"),
+        ([0.5] * 396 + [None] * 4, 400, "it answered 396 of 400 captured rows"),
+        ([0.5] * 200, 200, "it answered 200 captured rows, and for 200 more there was no time"),
     ],
 )
 def test_a_challenger_answers_for_those_captured_requests_alone_that_it_failed_by(

@@ -52,7 +52,7 @@ from flyball.records.release import Drill, Phase, ReleaseState
 from flyball.records.tournaments import Entrant, Standings, Tournament
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-NASTY = '<script>alert("x")</script> [bold red]not markup[/] \x1b[31mred'
+NASTY = '<script>alert("x")</script> [bold red]not markup[/] \x1b[31mred \u202eexe.gnp'
 """What a text may hold that comes from anywhere."""
 
 Say = Callable[[str, str], None]

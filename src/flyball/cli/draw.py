@@ -10,8 +10,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from flyball.cli.screen import harmless
 from flyball.records.evidence import Evidence, Outcome
+from flyball.records.words import harmless
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

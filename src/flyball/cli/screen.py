@@ -2,7 +2,6 @@
 
 import errno
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -10,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from flyball.errors import FlyballError, InternalError, StoreUnavailable
+from flyball.records.words import harmless
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -24,12 +24,6 @@ _WIDE = 1_000_000
 """Columns of plain lines: longer than any row, since a table that does not fit loses the ends of its cells, ids among them."""
 _MARKS = {"step": "·", "decision": "◆", "finding": "▲", "good": "✓", "bad": "✗", "plain": " "}
 _COLOURS = {"step": "dim", "decision": "bold cyan", "finding": "yellow", "good": "green", "bad": "bold red", "plain": ""}
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-
-
-def harmless(text: str) -> str:
-    """`text` without the control characters that would move a terminal's cursor or colours: names and reasons come from anywhere."""
-    return _CONTROLS.sub("�", text)
 
 
 class Screen:

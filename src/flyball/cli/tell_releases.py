@@ -78,23 +78,26 @@ def _guard(guard: GuardRow, plain: bool) -> list["RenderableType"]:  # noqa: FBT
 
 
 def _picture(guard: GuardRow) -> list[str]:
-    """Look by look, from the interval's lower to its upper end: `◆` the estimate, `│` the margin."""
+    """Look by look, from the interval's lower to its upper end: `◆` the estimate, `│` the margin, `┊` nought, where champion and challenger are alike."""
     seen = [point for point in guard.points if point.lower is not None and point.upper is not None and point.value is not None]
     seen = seen[:: max(1, len(seen) // LOOKS_SHOWN)][: LOOKS_SHOWN - 1] + seen[-1:] if len(seen) > LOOKS_SHOWN else seen
     if not seen:
         return []
     last = seen[-1]
-    half = 1.5 * max(abs((last.upper or 0.0) - guard.margin), abs(guard.margin - (last.lower or 0.0)), 1e-9)
-    lines = []
+    half = 1.5 * max(abs((last.upper or 0.0) - guard.margin), abs(guard.margin - (last.lower or 0.0)), abs(guard.margin), 1e-9)
+    lines, zero = [], _column(0.0, guard.margin, half)
     for point in seen:
         cells = [" "] * WIDTH
         low, at, high = (_column(each or 0.0, guard.margin, half) for each in (point.lower, point.value, point.upper))
         for column in range(low, high + 1):
             cells[column] = "─"
+        cells[zero] = "┊"
         cells[WIDTH // 2] = "│"
         cells[at] = "◆"
         lines.append(f"   {point.n:>9} {''.join(cells)}")
-    lines.append(f"   {'rows':>9} {'better':<{WIDTH // 2 - 3}}margin{'worse':>{WIDTH - WIDTH // 2 - 3}}")
+    ends = f"{guard.margin - half:+.3g}, better", f"{guard.margin + half:+.3g}, worse"
+    lines.append(f"   {'rows':>9} {ends[0]:<{WIDTH // 2}}{ends[1]:>{WIDTH - WIDTH // 2}}")
+    lines.append(f"   {'':>9} ┊ 0: as the champion, │ margin {guard.margin:.3g}")
     return lines
 
 

@@ -28,8 +28,12 @@ def status_report(report: StatusReport, plain: bool) -> "RenderableType":  # noq
     if report.findings:
         parts += _findings(report, plain=plain)
     if report.questions:
-        asked = [f"{each.approval} {question(each)}" for each in report.questions]
-        parts += [draw.heading("Open questions"), *(draw.text((each, "bold yellow")) for each in asked)]
+        parts.append(draw.heading("Open questions"))
+        for each in report.questions:
+            parts += [
+                draw.text((f"{each.approval} {question(each)}", "bold yellow")),
+                *([draw.text(each.why)] if each.why else []),
+            ]
     if report.jobs:
         jobs = [(j.id, j.status.value, draw.when(j.requested_at), j.cause, j.error) for j in report.jobs]
         parts.append(draw.table(("job", "status", "requested", "because of", "error"), jobs, plain=plain, title="Jobs"))

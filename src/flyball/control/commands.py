@@ -13,7 +13,7 @@ from flyball.control.releases import Releases
 from flyball.control.stopping import Stopping
 from flyball.control.traffic import stop_of
 from flyball.control.world import World, draft, put
-from flyball.errors import Conflict, Fenced, FlyballError, NotFound, StoreUnavailable
+from flyball.errors import Conflict, Fault, Fenced, FlyballError, NotFound, RequestError, StoreUnavailable
 from flyball.records import codec
 from flyball.records.bounds import Stop
 from flyball.records.decisions import VOID, Approval
@@ -22,6 +22,16 @@ from flyball.records.release import Phase, ReleaseState
 
 LEAST_OF_DIGEST = 8
 """Hex digits: fewer name no action."""
+
+
+LONGEST_REASON = 500
+"""Characters. It is told wherever its order is, for ever: a mistyped paste must not fill every screen."""
+
+
+def refuse_long(reason: str) -> None:
+    """Raises RequestError."""
+    if len(reason) > LONGEST_REASON:
+        raise RequestError([Fault("reason", f"{len(reason):,} characters", f"at most {LONGEST_REASON}")])
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +53,9 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def order(world: World, kind: str, actor: str, reason: str, arguments: dict[str, Any] | None = None) -> Command:
-    """Write the order down; whoever controls the project carries it out. Not fenced: a door is not a controller. It is bound to what is seen now."""
+    """Write the order down; whoever controls the project carries it out. Not fenced: a door is not a controller. It is bound to what is seen now.
+    Raises RequestError where the reason is too long."""
+    refuse_long(reason)
     given = binding.seen(world, kind, arguments or {})
     while True:
         now = world.now()
@@ -165,7 +177,7 @@ def _refuse_what_is_over(world: World, hands: Hands, command: Command) -> None:
 
 
 def _hold(_world: World, hands: Hands, command: Command) -> Done:
-    held = hands.releases.hold(_reason(command), key=_key(command))
+    held = hands.releases.hold(command.reason, command.actor, key=_key(command))
     return Done(f"{held.challenger} is held: the champion answers alone", f"release:{held.id}")
 
 
@@ -175,7 +187,7 @@ def _resume(world: World, hands: Hands, command: Command) -> Done:
             f"{world.model} is stopped: without traffic there is nothing to judge a release by",
             next_step="flyball serving resume",
         )
-    resumed = hands.releases.resume(_reason(command), key=_key(command))
+    resumed = hands.releases.resume(command.reason, command.actor, key=_key(command))
     return Done(f"{resumed.challenger} starts again", f"release:{resumed.id}")
 
 
@@ -243,8 +255,9 @@ def answer(world: World, decision_id: str, *, yes: bool, actor: str, reason: str
     `digest`: of the action that the person has seen, or its beginning; empty: the one that waits.
 
     A decision that asks more than one question has more approvals: the first by the decision's id, the others by their own (`d-000012.1`).
-    Raises NotFound, Conflict (answered already, or nothing was asked) and Denied.
+    Raises RequestError, NotFound, Conflict (answered already, or nothing was asked) and Denied.
     """
+    refuse_long(reason)
     asked = world.get("approval", decision_id, Approval)
     decision = decisions.find(world, asked.decision if asked is not None else decision_id)
     if decision is None:

@@ -21,6 +21,11 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     asked_by: str
     unanswered: str
     """What happens if nobody answers."""
+    why: str = ""
+    """What the decision that asks says for it; empty: `action` says all."""
+    decision: str = ""
+    release: str = ""
+    """The one that asks; empty: none does."""
 
 
 class DecisionRow(msgspec.Struct, frozen=True, kw_only=True):

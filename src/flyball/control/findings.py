@@ -2,7 +2,7 @@
 
 from flyball.control import decisions, diagnoses, incidents
 from flyball.control.acknowledging import refuse_as_normal
-from flyball.control.commands import Command
+from flyball.control.commands import Command, refuse_long
 from flyball.control.finding_reports import FindingReport, FindingRow, IncidentRow, WindowPoint
 from flyball.control.happenings import happenings
 from flyball.control.queries import decision_row
@@ -120,7 +120,8 @@ _OF_LABELS = (FindingKind.PERFORMANCE, FindingKind.CONCEPT_DRIFT)
 
 
 def acknowledge(world: World, which: str, actor: str, reason: str, *, as_normal: bool) -> CommandReport:
-    """It stands no longer, and policies are told of it no more. Once; what was seen may still be taken as normal later. Raises NotFound, Conflict."""
+    """It stands no longer, and policies are told of it no more. Once; what was seen may still be taken as normal later. Raises RequestError, NotFound, Conflict."""
+    refuse_long(reason)
     finding = find(world, which)
     before = world.get("acknowledgement", finding.id, Acknowledgement)
     if before is not None and (before.as_normal or not as_normal):

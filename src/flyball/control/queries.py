@@ -39,7 +39,7 @@ def status(world: World, *, controller_alive: bool) -> StatusReport:
     finished = [job for job in every_job if job.status in FINISHED]
     windows = _windows(world, champion)
     known = _with_labels(world, champion, windows)
-    newest = next((window for window in reversed(known) if window.mature), None)
+    found = standing(world, champion)
     trouble = world.get("trouble", world.model, Trouble)
     return StatusReport(
         project=world.spec.project,
@@ -54,7 +54,7 @@ def status(world: World, *, controller_alive: bool) -> StatusReport:
         given_up=given_up(world) if champion is None and not releases else "",
         gateways=_gateways(world),
         windows=windows,
-        findings=standing(world, champion),
+        findings=found,
         diagnoses=_diagnoses(world, champion),
         approvals=tuple(approval for approval in world.all("approval", Approval) if approval.answer is None),
         questions=tuple(each for questions in waiting(world).values() for each in questions if each.approval),
@@ -66,7 +66,7 @@ def status(world: World, *, controller_alive: bool) -> StatusReport:
         unjudged=window_words.unjudged(known, world.spec.monitor.min_rows),
         label_notes=window_words.label_notes(known, world.spec.data.label_delay),
         slices=_slices(world, champion),
-        outlook=f"window until {newest.end:%Y-%m-%d %H:%M} UTC: {newest.outlook}" if newest and newest.outlook else "",
+        outlook=window_words.outlook(known, found),
         learning=_learning(world),
         breaker=bounds.open_breaker(world),
         autonomy=bounds.levels(world),

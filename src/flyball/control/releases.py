@@ -243,13 +243,14 @@ class Releases:
                 raise way_back.refusal(active, turned) from None
             return self._apply(turned, way_back.order(turned, turned.reason, active.champion), (), turned.reason, key)
 
-    def hold(self, reason: str, *, key: str) -> ReleaseState:
+    def hold(self, reason: str, by: str, *, key: str) -> ReleaseState:
         """Stop the open release where it is: the champion answers alone. Raises Conflict when there is none, or it is too late to be held."""
-        return self._ordered("hold", {"reason": reason}, key)
+        return self._ordered("hold", {"reason": f"held by {by}: {reason}".removesuffix(": "), "by": by}, key)
 
-    def resume(self, reason: str, *, key: str) -> ReleaseState:
+    def resume(self, reason: str, by: str, *, key: str) -> ReleaseState:
         """Let a held release start again: what was seen so far still counts, its phases begin anew. Raises Conflict."""
-        return self._ordered("enter", {"phase": Phase.PROPOSED.value, "reason": reason}, key)
+        words = f"let start again by {by}: {reason}".removesuffix(": ")
+        return self._ordered("enter", {"phase": Phase.PROPOSED.value, "reason": words, "by": by}, key)
 
     def _ordered(self, kind: str, arguments: dict[str, str], key: str) -> ReleaseState:
         if (done := self.moved_by(key)) is not None:
@@ -276,9 +277,9 @@ class Releases:
     ) -> ReleaseState:
         """Carry out a move that somebody ordered, without a judgement of evidence."""
         payload = {"action": codec.plain(action), "reason": reason, "from": release.phase.value}
-        subject = f"release:{release.id}"
+        states_after, by = (*puts, *self._puts(release, action, reason)), str(action.arguments.get("by", "control"))
         self._world.record(
-            draft(self._world.now(), "release.moved", subject, payload, (*puts, *self._puts(release, action, reason)), key=key),
+            draft(self._world.now(), "release.moved", f"release:{release.id}", payload, states_after, key=key, actor=by),
             *self._voided(release, action, reason),
         )  # fmt: skip
         return self._world.get("release", release.id, ReleaseState) or release
@@ -288,13 +289,11 @@ class Releases:
         if action.kind == "weigh":
             return ()
         told = {
-            "ask": "it is asked under other rules",
-            "hold": f"{release.id} is held",
-            "roll_back": f"{release.id} is rolled back",
+            "ask": f"it is asked under other rules: {reason}",
+            "hold": f"{release.id} is {reason}",
+            "roll_back": f"{release.id} is rolled back: {reason}",
         }
-        return questions.voided(
-            self._world, release.id, f"{told.get(action.kind, f'{release.id} goes on')}: {reason}".rstrip(".")
-        )
+        return questions.voided(self._world, release.id, told.get(action.kind, f"{release.id} goes on: {reason}").rstrip("."))
 
     def _puts(self, release: ReleaseState, action: Action, reason: str) -> tuple[Put, ...]:
         """The states after an action, with the routing that follows from them: one transaction."""

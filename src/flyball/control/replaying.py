@@ -132,7 +132,7 @@ def _calibrated(unit: Unit, scores: Floats) -> Floats:
 
 def _in_words(answered: int, asked: int, captured: int) -> str:
     of = f" of {asked}" if answered < asked else ""
-    return f"it answered {answered}{of} captured requests{f', and for {captured - asked} more there was no time' if asked < captured else ''}"
+    return f"it answered {answered}{of} captured rows{f', and for {captured - asked} more there was no time' if asked < captured else ''}"
 
 
 def _misfit(rows: list[AnsweredRow], signature: Signature) -> str:

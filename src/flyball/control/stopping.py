@@ -43,7 +43,7 @@ class Stopping:
         if unit is None:
             raise Conflict("nothing is served that could be stopped", next_step="flyball status")
         if active is not None and active.phase in HOLDS:
-            self._releases.hold(f"{self._world.model} is stopped: {reason}", key=f"{key}:hold")
+            self._releases.hold(f"{self._world.model} is stopped: {reason}", cause, key=f"{key}:hold")
         fallback, why_not = self._fallback(unit, champion.verified if champion is not None else ())
         answers = f"{fallback} answers instead" if fallback else f"requests are refused{f' ({why_not})' if why_not else ''}"
         words = f"{self._world.model} is stopped: {reason}; {answers}"

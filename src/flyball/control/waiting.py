@@ -6,6 +6,7 @@ from flyball.control.telling_events import action_words
 from flyball.control.world import World
 from flyball.records import codec
 from flyball.records.decisions import Action, Approval, Decision
+from flyball.records.unit import Unit
 
 
 def waiting(world: World) -> dict[str, tuple[Waiting, ...]]:
@@ -15,24 +16,33 @@ def waiting(world: World) -> dict[str, tuple[Waiting, ...]]:
         decision = decisions.find(world, approval.decision) if approval.answer is None else None
         action = decisions.asked_in(decision, approval) if decision is not None else None
         if decision is not None and action is not None:
-            found[decision.id] = (*found.get(decision.id, ()), _question(decision, approval, action))
+            found[decision.id] = (*found.get(decision.id, ()), _question(world, decision, approval, action))
     breaker = bounds.open_breaker(world)
     if breaker is not None:
         told = Waiting(
-            approval="", action="the breaker is open", digest="", since=breaker.opened_at, asked_by="autopilot",
+            approval="", action="the breaker is open", digest="", since=breaker.opened_at, asked_by="autopilot", decision=breaker.decision,
             unanswered=f"no policy changes who answers; it ends with flyball breaker close ({', '.join(breaker.actions)})",
         )  # fmt: skip
         found[breaker.decision] = (*found.get(breaker.decision, ()), told)
     return found
 
 
-def _question(decision: Decision, approval: Approval, action: Action) -> Waiting:
+def _question(world: World, decision: Decision, approval: Approval, action: Action) -> Waiting:
     nested = action.arguments.get("action")
     asked = codec.revive(nested, Action) if nested else action
+    release = action.subject.removeprefix("release:") if decision.room == "release" else ""
     return Waiting(
-        approval=approval.id, action=action_words(asked), digest=approval.action_digest, since=approval.requested_at,
-        asked_by=approval.requested_by, unanswered=_unanswered(decision, action),
+        approval=approval.id, action=_all_traffic(world, release, action) if release else action_words(asked), digest=approval.action_digest,
+        since=approval.requested_at, asked_by=approval.requested_by, unanswered=_unanswered(decision, action), why=decision.plan.rationale,
+        decision=decision.id, release=release,
     )  # fmt: skip
+
+
+def _all_traffic(world: World, release: str, action: Action) -> str:
+    """The only thing that a release asks about."""
+    unit = str(action.arguments.get("unit", ""))
+    known = world.get("unit", unit, Unit)
+    return f"{f'version {known.version} ({unit})' if known is not None else unit} takes all traffic, in release {release}"
 
 
 def _unanswered(decision: Decision, action: Action) -> str:

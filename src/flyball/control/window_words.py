@@ -5,9 +5,11 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from flyball.records.evidence import Evidence
-from flyball.records.findings import WindowSummary
+from flyball.records.findings import Finding, FindingKind, WindowSummary
 from flyball.records.words import listed
 
+LOSS = "loss"
+"""Subject of findings of the loss of all rows."""
 CORRECTED, COMPLETED, ESTIMATED = "corrected", "completed", "estimated"
 
 
@@ -58,6 +60,20 @@ def _of_labels(window: WindowSummary, declared: timedelta | None) -> str:
         if evidence.value is not None and more and more not in window.labels_note:
             notes.setdefault(more, []).append(name)
     return "; ".join([*parts, *(f"{listed(names)}: {note}" for note, names in notes.items())])
+
+
+def outlook(windows: Sequence[WindowSummary], findings: Sequence[Finding]) -> str:
+    """Of the newest that has its labels: how many more like it raise an alarm, or another one beside that of `findings` (which stand). Empty: none would."""
+    window = next((window for window in reversed(windows) if window.mature), None)
+    if window is None or not window.outlook:
+        return ""
+    until, words = f"window until {window.end:%Y-%m-%d %H:%M} UTC", window.outlook
+    told = [each.number for each in findings if each.kind is FindingKind.PERFORMANCE and each.subject == LOSS]
+    if not told:
+        return f"{until}: {words}"
+    # As monitoring/performance.py ends it.
+    another = words.replace(" an alarm", " another alarm").replace(" no alarm yet", " no other alarm yet")
+    return f"finding {max(told)} stands; {until}: {another}"
 
 
 def unjudged(windows: Sequence[WindowSummary], min_rows: int) -> str:

@@ -7,7 +7,7 @@ from flyball.monitoring.window import Window
 
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 WHAT = {
-    "requests": "requests", "failures": "of rows could not be answered", "latency_median": "median latency", "latency_p99": "99th percentile of latency",
+    "requests": "rows asked for", "failures": "of rows could not be answered", "latency_median": "median latency", "latency_p99": "99th percentile of latency",
     "missing": "of values are missing", "labels": "labels received", "label_delay": "median delay of labels",
 }  # fmt: skip
 
@@ -22,7 +22,7 @@ class Range(Protocol):
 
 
 def told(name: str, usual: Range, window: Window) -> str:
-    """Such as `412 requests, at this hour of a Tuesday usually 2,900 to 3,600`."""
+    """Such as `412 rows asked for, at this hour of a Tuesday usually 2,900 to 3,600`."""
     kind = (
         _duration if name.startswith("latency") or name == "label_delay" else _count if name in ("requests", "labels") else _share
     )

@@ -60,4 +60,7 @@ def _told(gap: timedelta) -> str:
     hours = gap / timedelta(hours=1)
     if hours >= 48:
         return f"{hours / 24:.0f} days"
-    return f"{hours:.0f} hours" if hours >= 2 else f"{hours * 60:.0f} minutes"
+    if hours >= 2:
+        return f"{hours:.0f} hours"
+    minutes = round(hours * 60)
+    return "less than a minute" if minutes < 1 else "a minute" if minutes == 1 else f"{minutes} minutes"

@@ -169,7 +169,7 @@ def _stopped_by_replay(view: _View, rule: ReplayRule) -> Plan | None:
     """None: captured requests showed no harm, or there were none."""
     replayed = view.situation.replayed
     if replayed is None:
-        waits = [f"for its answers to the last {rule.rows} captured requests"]
+        waits = [f"for its answers to the last {rule.rows} captured rows"]
         return _wait_or_give_up(view, "replay", waits, view.policy.longest)
     asked = {each.name for each in replayed.evidence}
     verdicts = [judge(replayed.evidence, each) for each in rule.guards if each.name in asked]
@@ -206,14 +206,14 @@ def _canary(view: _View) -> Plan:
     waits = _waits_for_time(view, rule.at_least)
     answered = view.situation.requests_in_phase
     if answered < rule.min_requests:
-        waits.append(f"for {rule.min_requests - answered} more requests ({answered} of {rule.min_requests})")
+        waits.append(f"for {rule.min_requests - answered} more rows ({answered} of {rule.min_requests})")
     # All traffic goes only to who has passed at some look of the release: in the shadow, or here where there was none. No label never promotes.
     waits += _waits_for_guards(view, to_pass=step + 1 == len(view.policy.steps))
     if waits:
         plan = _wait_or_give_up(view, "canary", waits, rule.at_most)
         return plan if plan.actions else _weighed(view) or plan
     share = rule.traffic if view.release.weight is None else view.release.weight
-    words = f"the step at {share:.0%} was held for {span(view.served)} over {answered} requests: {_said(view)}"
+    words = f"the step at {share:.0%} was held for {span(view.served)} over {answered} rows: {_said(view)}"
     if step + 1 < len(view.policy.steps):
         return _enter(view, "canary", Phase.CANARY, step + 1, words)
     return _to_full(view, "canary", words)

@@ -51,6 +51,7 @@ class CanaryStep(Section):
     at_most: Duration | None = None
     """Without a pass by then it is rolled back. Not given: 7d, and `data.label_delay` longer."""
     min_requests: int = Field(default=50, ge=0)
+    """Not before the challenger answered so many rows: a request may bring many."""
 
 
 class BanditSpec(Section):

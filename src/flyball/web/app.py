@@ -1,6 +1,7 @@
 """The control API and its page as one ASGI application, built from the table of doors."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
@@ -10,11 +11,15 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from flyball.errors import FlyballError, HttpRefused
+from flyball.errors import Fault, FlyballError, HttpRefused, RequestError
 from flyball.web import access, handlers, pages
 from flyball.web.desk import Desk
 from flyball.web.problems import problem_of
 from flyball.web.routes import DOORS, Door
+
+MOST_FAULTS = 20
+
+log = logging.getLogger("flyball.web")
 
 BODY_SECONDS = 10.0
 """For 64 KiB at most, over the loopback: who takes longer does not end."""
@@ -59,6 +64,9 @@ async def _answer(request: Request, doors: list[Door], desk: Desk, guard: access
         return await run_in_threadpool(_handle, request, door, desk, guard, body)
     except FlyballError as error:
         return problem_of(error)
+    except Exception:  # ours to mend: whoever asked is told so by an answer like every other, and the log where it came from
+        log.exception("unforeseen")
+        return problem_of(FlyballError("Flyball itself failed", next_step=".flyball/logs/control.log says where"))
 
 
 def _handle(request: Request, door: Door, desk: Desk, guard: access.Guard, body: bytes) -> Response:
@@ -66,6 +74,7 @@ def _handle(request: Request, door: Door, desk: Desk, guard: access.Guard, body:
     caller = access.NOBODY if door.form else guard.caller(request, desk.tokens())
     try:
         access.permit(door, caller)
+        _refuse_unknown(request, door)
         cookie = access.cookie_of(request)
         session = request.cookies.get(cookie, "")
         ask = handlers.Ask(desk, guard, caller, dict(request.path_params), dict(request.query_params), body, cookie, session)
@@ -75,6 +84,14 @@ def _handle(request: Request, door: Door, desk: Desk, guard: access.Guard, body:
             raise
         return _told(error, entered=bool(body))
     return answered
+
+
+def _refuse_unknown(request: Request, door: Door) -> None:
+    """Raises RequestError."""
+    unknown = sorted(set(request.query_params) - set(door.takes)) if door.path.startswith("/api/") else []
+    if unknown:
+        expected = " or ".join(door.takes) or "no parameter"
+        raise RequestError([Fault(each[:40], "an unknown parameter", expected) for each in unknown[:MOST_FAULTS]])
 
 
 def _told(error: FlyballError, *, entered: bool) -> Response:

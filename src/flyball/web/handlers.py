@@ -62,9 +62,8 @@ def decisions(ask: Ask) -> Response:
 
 def _only_open(ask: Ask) -> bool:
     choice = ask.query.get("open", "false")
-    unknown = sorted(set(ask.query) - {"open"})
-    if unknown or choice not in ("true", "false"):
-        raise RequestError([Fault(unknown[0][:40] if unknown else "open", repr(choice[:40]), "open=true, open=false or nothing")])
+    if choice not in ("true", "false"):
+        raise RequestError([Fault("open", repr(choice[:40]), "open=true, open=false or nothing")])
     return choice == "true"
 
 
@@ -99,6 +98,14 @@ def release(ask: Ask) -> Response:
 
 def release_page(ask: Ask) -> Response:
     return HTMLResponse(pages.release(ask.desk.releases.report(ask.place["release"])))
+
+
+def releases_page(ask: Ask) -> Response:
+    return HTMLResponse(pages.releases(ask.desk.releases.rows()))
+
+
+def decision_page(ask: Ask) -> Response:
+    return HTMLResponse(pages.decision(ask.desk.explain(ask.place["decision"])))
 
 
 def hold(ask: Ask) -> Response:
@@ -158,7 +165,8 @@ def answer(ask: Ask) -> Response:
 
 
 def overview(ask: Ask) -> Response:
-    return HTMLResponse(pages.overview(ask.desk.status(), ask.desk.versions(), ask.desk.decisions(False, pages.SHOWN_DECISIONS)))
+    decided, released = ask.desk.decisions(False, pages.SHOWN_DECISIONS), ask.desk.releases.rows()
+    return HTMLResponse(pages.overview(ask.desk.status(), ask.desk.versions(), decided, released))
 
 
 def login(ask: Ask) -> Response:

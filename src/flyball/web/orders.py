@@ -42,5 +42,5 @@ def read(body: bytes, kind: type[T]) -> T:
         raise RequestError(
             [Fault(place.strip("`$.") or "body", words, f"an object with {', '.join(kind.__annotations__)}")]
         ) from None
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # UTF-8 is another error than JSON
         raise HttpRefused(400, f"the body is not JSON ({str(error)[:80]})", expected="a JSON object") from None

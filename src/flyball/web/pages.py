@@ -8,29 +8,36 @@ from typing import NamedTuple
 
 import jinja2
 
-from flyball.control.decision_reports import DecisionRow
+from flyball.control.decision_reports import DecisionRow, Explanation
 from flyball.control.finding_reports import FindingReport
-from flyball.control.reports import ReleaseReport, StatusReport, VersionRow
+from flyball.control.reports import ReleaseReport, ReleaseRow, StatusReport, VersionRow
 from flyball.control.window_words import ESTIMATED, figure, named
+from flyball.records.decisions import VOID
 from flyball.records.diagnosis import name_of
 from flyball.records.evidence import Evidence
 from flyball.records.findings import WindowSummary
+from flyball.records.words import harmless
 from flyball.stats.metrics import METRICS
 from flyball.web import finding_page
 from flyball.web.release_page import picture
 
-SHOWN_DECISIONS = 20
+SHOWN_DECISIONS, SHOWN_RELEASES = 20, 5
 _LEADING = ("roc_auc", "log_loss", "mae", "rmse", "brier", "pr_auc", "accuracy", "f1", "mape")
+_NAMED = re.compile(r"\b(?:d-\d{6,12}|r-\d{4,12})\b")
+"""A decision or a release, wherever a sentence speaks of it."""
 _DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 
 
-def overview(status: StatusReport, versions: tuple[VersionRow, ...], decisions: tuple[DecisionRow, ...]) -> str:
-    """Champion, release, windows, findings, decisions."""
+def overview(
+    status: StatusReport, versions: tuple[VersionRow, ...], decisions: tuple[DecisionRow, ...], releases: tuple[ReleaseRow, ...]
+) -> str:
+    """All that `flyball status` says, and the newest decisions and releases."""
     told = {name for window in status.windows for name in named(window)} - {"bounded_loss"}
     own = sorted(name for name in told if name not in METRICS)
     metrics = [*[name for name in _LEADING if name in told][:3], *own]
     latest = tuple(reversed(decisions))[:SHOWN_DECISIONS]
-    return _template("overview.html").render(status=status, versions=versions, decisions=latest, metrics=metrics)
+    newest = tuple(reversed(releases))[:SHOWN_RELEASES]
+    return _template("overview.html").render(status=status, versions=versions, decisions=latest, releases=newest, metrics=metrics)
 
 
 def finding(report: FindingReport) -> str:
@@ -45,6 +52,16 @@ def release(report: ReleaseReport) -> str:
     """One release: where it is, what each guard has seen look by look, how it moved."""
     guards = [(guard, picture(guard)) for guard in report.guards]
     return _template("release.html").render(report=report, release=report.release, guards=guards)
+
+
+def releases(rows: tuple[ReleaseRow, ...]) -> str:
+    """All there were, newest first."""
+    return _template("releases.html").render(rows=tuple(reversed(rows)))
+
+
+def decision(report: Explanation) -> str:
+    """One decision: from what, by which rule, and what became of it."""
+    return _template("decision.html").render(report=report, void=VOID)
 
 
 class Bar(NamedTuple):
@@ -85,7 +102,7 @@ def login(words: str = "") -> str:
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(lambda name: (resources.files("flyball.web") / "templates" / name).read_text(encoding="utf-8")),
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_shown,
     )  # fmt: skip
     environment.filters.update(
         when=_when,
@@ -93,11 +110,17 @@ def _environment() -> jinja2.Environment:
         figure=_figure,
         number=_number,
         brief=_brief,
+        parts=_parts,
         kind=name_of,
         sentence=_sentence,
         share=finding_page.share_of,
     )
     return environment
+
+
+def _shown(value: object) -> object:
+    """Escaping is the environment's; a text that turns the direction of a line is no markup."""
+    return harmless(value) if type(value) is str else value
 
 
 def _template(name: str) -> jinja2.Template:
@@ -111,6 +134,16 @@ def _when(moment: datetime | None) -> str:
 def _brief(words: str) -> str:
     """A SHA-256 is known by its beginning."""
     return _DIGEST.sub(r"\1", words)
+
+
+def _parts(words: str) -> list[tuple[str, str]]:
+    """Each with the page that it names; empty: none."""
+    found, end = [], 0
+    for met in _NAMED.finditer(words):
+        room = "decisions" if met[0].startswith("d") else "releases"
+        found += [(words[end : met.start()], ""), (met[0], f"/{room}/{met[0]}")]
+        end = met.end()
+    return [*found, (words[end:], "")]
 
 
 def _figure(window: WindowSummary, name: str) -> str:

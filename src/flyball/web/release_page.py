@@ -1,11 +1,15 @@
-"""The picture of a guard: its interval, look by look, beside the margin."""
+"""The picture of a guard: its interval, look by look, beside the margin and beside nought, where champion and challenger are alike."""
 
 from datetime import datetime
 from typing import NamedTuple
 
 from flyball.control.reports import GuardPoint, GuardRow
 
-LEFT, RIGHT, HEIGHT = 64.0, 746.0, 140.0
+LEFT, RIGHT, HEIGHT = 124.0, 746.0, 140.0
+_APART = 13.0
+"""Between two labels at the picture's side."""
+_AROUND = 1.15
+"""Of the way from the margin to nought: so far the picture reaches at least, since what lies below the margin alone may be better or worse."""
 
 
 class Look(NamedTuple):
@@ -19,9 +23,18 @@ class Look(NamedTuple):
     words: str
 
 
+class Mark(NamedTuple):
+    """A label at the side."""
+
+    y: float
+    words: str
+
+
 class Picture(NamedTuple):
     looks: tuple[Look, ...]
     margin: float
+    zero: float
+    marks: tuple[Mark, ...]
     first: str
     last: str
 
@@ -32,7 +45,7 @@ def picture(guard: GuardRow) -> Picture | None:
     if not seen:
         return None
     reach = 1.25 * max(max(abs(_end(point.lower) - guard.margin), abs(_end(point.upper) - guard.margin)) for point in seen[-3:])
-    reach = reach or 1.0
+    reach = max(reach, _AROUND * abs(guard.margin)) or 1.0
 
     def height(value: float | None) -> float:
         share = (_end(value) - guard.margin) / reach
@@ -47,8 +60,26 @@ def picture(guard: GuardRow) -> Picture | None:
         for place, point in enumerate(seen)
     )  # fmt: skip
     return Picture(
-        looks, HEIGHT / 2.0, f"{seen[0].n} at {seen[0].at:%Y-%m-%d %H:%M}", f"{seen[-1].n} at {seen[-1].at:%Y-%m-%d %H:%M}"
+        looks,
+        HEIGHT / 2.0,
+        height(0.0),
+        _marks(guard.margin, reach, height(0.0)),
+        f"{seen[0].n} at {seen[0].at:%Y-%m-%d %H:%M}",
+        f"{seen[-1].n} at {seen[-1].at:%Y-%m-%d %H:%M}",
     )
+
+
+def _marks(margin: float, reach: float, zero: float) -> tuple[Mark, ...]:
+    """What lies above nought is worse, below it better, and the margin is how much worse is allowed. Two labels on one another say nothing: the first stays."""
+    wanted = (
+        Mark(HEIGHT / 2.0, f"margin {margin:.3g}"), Mark(zero, "0, alike"), Mark(0.0, f"{margin + reach:+.3g}, worse"),
+        Mark(HEIGHT, f"{margin - reach:+.3g}, better"),
+    )  # fmt: skip
+    kept: list[Mark] = []
+    for mark in wanted:
+        if all(abs(mark.y - other.y) >= _APART for other in kept):
+            kept.append(mark)
+    return tuple(kept)
 
 
 def _end(value: float | None) -> float:

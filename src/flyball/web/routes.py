@@ -17,6 +17,8 @@ class Door(NamedTuple):
     """Takes a browser's form instead of JSON (the login alone)."""
     page: bool = False
     """Answers a person's browser: what goes wrong is a page, and a missing permission the login, instead of a problem document."""
+    takes: tuple[str, ...] = ()
+    """Parameters of the query. Of the API another one is refused: what is passed over in silence looks as if it had been heeded."""
 
 
 DOORS: tuple[Door, ...] = (
@@ -27,16 +29,18 @@ DOORS: tuple[Door, ...] = (
     Door("POST", "/logout", "logout", Permission.PROBE, form=True, page=True),
     Door("GET", "/api/status", "status", Permission.READ),
     Door("GET", "/api/versions", "versions", Permission.READ),
-    Door("GET", "/api/decisions", "decisions", Permission.READ),
+    Door("GET", "/api/decisions", "decisions", Permission.READ, takes=("open",)),
     Door("GET", "/api/decisions/{decision}", "explain", Permission.READ),
     Door("GET", "/api/jobs/{job}", "job", Permission.READ),
-    Door("GET", "/api/findings", "findings", Permission.READ),
+    Door("GET", "/api/findings", "findings", Permission.READ, takes=("open",)),
     Door("GET", "/api/findings/{finding}", "finding", Permission.READ),
     Door("POST", "/api/findings/{finding}/acknowledge", "acknowledge", Permission.ACKNOWLEDGE),
-    Door("GET", "/api/incidents", "incidents", Permission.READ),
+    Door("GET", "/api/incidents", "incidents", Permission.READ, takes=("open",)),
     Door("GET", "/findings/{finding}", "finding_page", Permission.READ, page=True),
     Door("GET", "/api/releases", "releases", Permission.READ),
     Door("GET", "/api/releases/{release}", "release", Permission.READ),
+    Door("GET", "/decisions/{decision}", "decision_page", Permission.READ, page=True),
+    Door("GET", "/releases", "releases_page", Permission.READ, page=True),
     Door("GET", "/releases/{release}", "release_page", Permission.READ, page=True),
     Door("POST", "/api/hold", "hold", Permission.RELEASE),
     Door("POST", "/api/resume", "resume", Permission.RELEASE),

@@ -69,7 +69,7 @@ def decisions() -> tuple[DecisionLine, ...]:
             (0, "autopilot", "drift" if number % 3 == 0 else "refresh", "retrain", "Drift stood for 3 windows and the champion's data are 17 days old (> 14): retrain."),
             (0, "gates", "champion:brier", "register", "Brier score 0.1671 against the champion's 0.1702: difference in [−0.0052, −0.0010]."),
             (1, "release", "shadow", "enter", LONG),
-            (2, "release", "canary", "enter", "10 % of keys for 12 h with 96 requests and no row unanswered: on to 50 %."),
+            (2, "release", "canary", "enter", "10 % of keys for 12 h with 96 rows and no row unanswered: on to 50 %."),
             (3, "release", "canary", "enter", LONG),
             (8, "release", "watch", "roll_back" if number == 3 else "complete", "Five days with all traffic; nothing spoke against it."),
         ]  # fmt: skip

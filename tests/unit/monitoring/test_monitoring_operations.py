@@ -105,7 +105,7 @@ def test_an_outage_is_told_in_the_words_of_its_hour():
     _, state = live(service, range(WARM_HOURS + 14))
     found, _ = live(service, range(WARM_HOURS + 14, WARM_HOURS + 15), state, traffic=0.0)
     (finding,) = [finding for finding in found[0].findings if finding.subject == "requests"]
-    assert finding.words.startswith("0 requests, at this hour of a Monday usually ")
+    assert finding.words.startswith("0 rows asked for, at this hour of a Monday usually ")
     assert finding.effect == 0.0
     assert finding.effect_unit == "times the usual"
     assert found[0].usual["requests"].lower > 1000

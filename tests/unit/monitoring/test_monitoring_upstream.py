@@ -1,6 +1,7 @@
 from datetime import UTC, datetime, timedelta
 
 import msgspec
+import pytest
 
 from flyball.monitoring.upstream import interval_of, near, of_findings
 from flyball.records.evidence import Evidence
@@ -34,6 +35,17 @@ def test_what_happened_nearest_to_the_beginning_comes_first_and_says_how_near():
         (AT - 27 * HOUR, "3 hours before it began"),
         (AT - 4 * DAY, "3 days before it began"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("after", "words"),
+    [
+        (timedelta(milliseconds=400), "less than a minute after it had begun"), (timedelta(seconds=59), "a minute after it had begun"),
+        (timedelta(minutes=2), "2 minutes after it had begun"), (timedelta(hours=2), "2 hours after it had begun"),
+    ],
+)  # fmt: skip
+def test_no_time_is_told_as_nought_minutes(after: timedelta, words: str):
+    assert [each.near for each in near(LOSS, [at(AT + DAY + after)], DAY)] == [words]
 
 
 def test_what_happened_long_before_or_after_is_no_company():

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from datetime import timedelta
 from html.parser import HTMLParser
 from http import HTTPStatus
@@ -16,8 +17,9 @@ from starlette.routing import Route
 
 from flyball.adapters.ended_sessions import EndedSessions
 from flyball.control.decision_reports import Waiting
-from flyball.control.reports import StatusReport
+from flyball.control.reports import SliceRow, StatusReport
 from flyball.records.bounds import Stop
+from flyball.records.jobs import Job, JobStatus
 from flyball.records.permissions import Holder, Role
 from flyball.web import app as web_app
 from flyball.web.access import SESSION, session_of
@@ -58,6 +60,8 @@ ALLOWED: dict[tuple[str, str], dict[Role, int]] = {
     ("POST", "/api/findings/{finding}/acknowledge"): APPROVERS,
     ("GET", "/api/releases"): READERS,
     ("GET", "/api/releases/{release}"): READERS,
+    ("GET", "/decisions/{decision}"): READERS,
+    ("GET", "/releases"): READERS,
     ("GET", "/releases/{release}"): READERS,
     ("POST", "/api/hold"): OWNERS,
     ("POST", "/api/resume"): OWNERS,
@@ -212,10 +216,10 @@ def test_a_simple_request_of_a_foreign_form_has_no_effect(kind: str) -> None:
 @pytest.mark.parametrize(
     ("content", "status"),
     [
-        (b"{", 400), (b"[" * 60_000, 400), (b"\xff", 400), (b"[]", 422), (b'{"reason": 5}', 422), (b'{"reason": "x", "force": true}', 422),
+        (b"{", 400), (b"[" * 60_000, 400), (b"\xff", 400), (b'{"reason": "\xff"}', 400), (b"[]", 422), (b'{"reason": 5}', 422), (b'{"reason": "x", "force": true}', 422),
         (b'{"reason": "' + b"x" * 70_000 + b'"}', 413), (b'{"reason": ' + b"9" * 5000 + b"}", 422), (b"", 400),
     ],
-    ids=["half", "deep", "no text", "a list", "a number", "an unknown field", "long", "a long number", "nothing"],
+    ids=["half", "deep", "no text", "a text that is none", "a list", "a number", "an unknown field", "long", "a long number", "nothing"],
 )  # fmt: skip
 def test_a_body_that_does_not_fit_is_refused_before_anything_is_done(content: bytes, status: int) -> None:
     workspace = PaperWorkspace()
@@ -224,6 +228,22 @@ def test_a_body_that_does_not_fit_is_refused_before_anything_is_done(content: by
     assert answered.status_code == status
     assert answered.json()["status"] == status
     assert not workspace.calls
+
+
+def test_what_nobody_foresaw_is_a_problem_document_that_tells_nothing_of_it_and_stands_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Broken(PaperWorkspace):
+        def status(self) -> StatusReport:
+            raise ArithmeticError("of one's own")
+
+    for path in ("/api/status", "/"):
+        answered = ask("GET", path, Broken(), headers=bearer(Role.VIEWER))
+        assert (answered.status_code, answered.headers["content-type"]) == (500, "application/problem+json")
+        assert answered.json()["detail"].startswith("Flyball itself failed")
+        assert "of one's own" not in answered.text
+        assert all(answered.headers[name] == value for name, value in web_app.HEADERS.items())
+    assert "ArithmeticError: of one's own" in caplog.text
 
 
 def test_an_answer_is_yes_or_no() -> None:
@@ -248,7 +268,7 @@ def test_errors_of_use_cases_are_problem_documents() -> None:
     assert conflict.status_code == 409
 
 
-@pytest.mark.parametrize("path", ["/findings/99", "/releases/r-9999"])
+@pytest.mark.parametrize("path", ["/findings/99", "/releases/r-9999", "/decisions/d-999999"])
 def test_a_page_that_does_not_exist_is_told_to_a_browser_as_a_page(path: str) -> None:
     answered = ask("GET", path, headers=session("viewer-token"))
     assert (answered.status_code, answered.headers["content-type"]) == (404, "text/html; charset=utf-8")
@@ -263,6 +283,18 @@ def test_decisions_take_one_parameter_and_no_other() -> None:
     assert len(ask("GET", "/api/decisions?open=true", headers=viewer).json()) == 1
     assert ask("GET", "/api/decisions?open=maybe", headers=viewer).status_code == 422
     assert ask("GET", "/api/decisions?sort=id;drop", headers=viewer).status_code == 422
+
+
+@pytest.mark.parametrize("path", [path for method, path in ALLOWED if path.startswith("/api/") and method in ("GET", "POST")])
+def test_a_parameter_that_no_door_takes_is_refused_and_never_passed_over(path: str) -> None:
+    workspace, real, method = PaperWorkspace(), path, "GET" if ("GET", path) in ALLOWED else "POST"
+    for name, value in PLACES.items():
+        real = real.replace(name, value)
+    more = {"json": BODIES[path]} if method == "POST" else {}
+    answered = ask(method, f"{real}?limit=1", workspace, headers=bearer(Role.OWNER), **more)
+    assert (answered.status_code, answered.json()["faults"][0]["path"]) == (422, "limit")
+    assert ask(method, f"{real}?limit=1", workspace, **more).status_code == 401
+    assert not workspace.calls
 
 
 @pytest.mark.parametrize(
@@ -422,16 +454,48 @@ def test_the_page_says_that_the_model_is_stopped_and_what_each_question_is_about
         def status(self) -> StatusReport:
             stop = Stop(stopped_at=NOW, key="k", cause="user:me", reason="harm", words="nobody answers", unit="u1", fallback=None)
             asked = Waiting(
-                approval="d-000012.1", action="roll_back release:r-0002", digest="ab" * 32, since=NOW, asked_by="autopilot", unanswered="nothing is done"
+                approval="d-000012.1", action="roll_back release:r-0002", digest="ab" * 32, since=NOW, asked_by="autopilot", unanswered="nothing is done",
+                why="A person is asked, since d-000011 says so.",
             )  # fmt: skip
             return msgspec.structs.replace(super().status(), stop=stop, questions=(asked,))
 
     page = ask("GET", "/", Stopped(), headers=bearer(Role.VIEWER)).text
     assert "Stopped since 2026-03-01 12:00 UTC: nobody answers (not seen at every gateway yet)" in page
     assert "flyball approve d-000012.1 --digest abababababab" in page
-    assert "roll_back release:r-0002" in page
+    assert 'roll_back release:<a href="/releases/r-0002">r-0002</a>: A person is asked' in page
     assert "nothing is done" in page
     assert "Stopped since" not in ask("GET", "/", headers=bearer(Role.VIEWER)).text
+
+
+def test_the_page_says_what_the_command_says() -> None:
+    class Busy(PaperWorkspace):
+        def status(self) -> StatusReport:
+            failed = Job(
+                id="j-0004",
+                model="shop",
+                status=JobStatus.FAILED,
+                requested_at=NOW,
+                as_of=NOW,
+                cause="d-000012",
+                error="InvalidParameterError",
+            )
+            slices = (SliceRow(name="old", where="age > 60", rows=7, loss=0.21, holdout=0.19, note="of few"),)
+            return msgspec.structs.replace(
+                super().status(), jobs=(failed,), outlook="finding 14 stands", learning="still learning what is usual", slices=slices,
+                effects="3 acts measured", not_monitored=("email (dropped)",), unjudged="the loss",
+            )  # fmt: skip
+
+    class GivenUp(PaperWorkspace):
+        def status(self) -> StatusReport:
+            return msgspec.structs.replace(super().status(), given_up="r-0001 was taken back")
+
+    page = ask("GET", "/", Busy(), headers=bearer(Role.VIEWER)).text
+    for words in (
+        "InvalidParameterError", "Loss: finding 14 stands", "Operations: still learning", "age &gt; 60", "of few", "effects of acts: 3", "email (dropped)",
+        "Not monitored: the loss", '<a href="/decisions/d-000011">d-000011</a>', '<a href="/releases">', '<a href="/releases/r-0002">r-0002</a>',
+    ):  # fmt: skip
+        assert words in page
+    assert '<a href="/releases/r-0001">' in ask("GET", "/", GivenUp(fresh=True), headers=bearer(Role.VIEWER)).text
 
 
 class _Tags(HTMLParser):
@@ -450,8 +514,10 @@ class _Tags(HTMLParser):
         ("/", PaperWorkspace(fresh=True)),
         ("/findings/3", PaperWorkspace()),
         ("/releases/r-0002", PaperWorkspace()),
+        ("/decisions/d-000012", PaperWorkspace()),
+        ("/releases", PaperWorkspace()),
     ],
-    ids=["busy", "fresh", "finding", "release"],
+    ids=["busy", "fresh", "finding", "release", "decision", "releases"],
 )
 def test_the_page_has_no_script_no_style_of_its_own_and_shows_texts_as_texts(path: str, workspace: PaperWorkspace) -> None:
     page = ask("GET", path, workspace, headers=bearer(Role.VIEWER)).text
@@ -461,9 +527,11 @@ def test_the_page_has_no_script_no_style_of_its_own_and_shows_texts_as_texts(pat
     assert not [name for _, attributes in parser.tags for name in attributes if name.startswith("on") or name == "style"]
     assert all((attributes.get("href") or "/").startswith("/") for _, attributes in parser.tags)
     assert NASTY not in page
+    assert not re.search("[\x1b\u202a-\u202e\u2066-\u2069]", page), "no text of anybody's turns a line around"
     if not workspace.fresh:
         assert "&lt;script&gt;alert(" in page
-        assert ("0.8431 [0.8201, 0.8662]" in page) or ("+0.0003333 [-0.01667, +0.0175] over 1200" in page)
+        if path != "/releases":  # it measures nothing
+            assert ("0.8431 [0.8201, 0.8662]" in page) or ("+0.0003333 [-0.01667, +0.0175] over 1200" in page)
 
 
 def test_the_api_says_what_the_command_says() -> None:

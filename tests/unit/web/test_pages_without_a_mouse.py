@@ -2,9 +2,14 @@
 
 from html.parser import HTMLParser
 
-from paper_workspace import FINDING, NASTY, PaperWorkspace
+import msgspec
+import pytest
+from paper_workspace import FINDING, NASTY, NOW, PaperWorkspace
 
+from flyball.control.reports import GuardPoint
+from flyball.records.words import harmless
 from flyball.web import pages
+from flyball.web.release_page import picture
 
 WORKSPACE = PaperWorkspace()
 
@@ -32,8 +37,8 @@ class Text(HTMLParser):
 
 
 def test_why_estimates_are_void_is_said() -> None:
-    text = Text(pages.overview(WORKSPACE.status(), (), ()))
-    assert [said for said in text.said if said.endswith(f"are void: {NASTY}")]
+    text = Text(pages.overview(WORKSPACE.status(), (), (), ()))
+    assert [said for said in text.said if said.endswith(f"are void: {harmless(NASTY)}")]
     assert not text.titles
 
 
@@ -56,3 +61,20 @@ def test_the_shares_of_a_histogram_and_the_figures_of_a_line_are_in_tables() -> 
     assert values
     assert {f"{value:.4g}" for value in values} <= {*text.said}
     assert not text.titles
+
+
+def test_the_picture_of_a_guard_says_where_the_two_are_alike_and_how_far_it_reaches() -> None:
+    guard = WORKSPACE.releases.report(None).guards[0]
+    for margin, near in ((0.3, 0.0007), (0.01, 0.0), (0.0, 0.001)):
+        point = GuardPoint(at=NOW, n=740, value=near, lower=near - 0.01, upper=near + 0.01)
+        shown = picture(msgspec.structs.replace(guard, margin=margin, points=(point,)))
+        assert shown is not None
+        marks = {mark.words: mark.y for mark in shown.marks}
+        assert marks[f"margin {margin:g}"] == shown.margin
+        assert shown.zero >= shown.margin, "worse is higher"
+        (worse,), (better,) = ([mark for mark in shown.marks if mark.words.endswith(end)] for end in (", worse", ", better"))
+        assert float(worse.words.split(",")[0]) > margin
+        assert (float(better.words.split(",")[0]) < 0.0, better.y > shown.zero) == (True, True)
+        scale = (shown.zero - worse.y) / float(worse.words.split(",")[0])
+        assert shown.zero - shown.looks[0].at == pytest.approx(near * scale, abs=0.5)
+        assert marks.get("0, alike", shown.margin) == shown.zero
