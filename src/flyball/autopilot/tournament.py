@@ -77,6 +77,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """The estimate over the champion's mean loss on the newest window that judged them."""
     windows: int
     rows: int
+    spread_of: int = 0
+    """Windows by which it is known how much they differ; 0: there are fewer than four, and what differs from day to day is not between the bounds."""
     error: float = 0.0
     """Standard error of `relative`."""
     minutes: float = 0.0
@@ -303,7 +305,7 @@ def _standing(name: str, pairs: _Pairs, alpha: float, level_and_minutes: tuple[f
     return Standing(
         entrant=name, estimate=_short(best.mean), lower=_short(best.lower), upper=_short(best.upper),
         relative=_short(best.mean / level) if level > 0.0 else 0.0, error=_short(best.error / level) if level > 0.0 else 0.0,
-        alpha=_short(alpha), windows=best.windows, rows=best.rows, minutes=minutes,
+        alpha=_short(alpha), windows=best.windows, rows=best.rows, spread_of=best.spread_of, minutes=minutes,
     )  # fmt: skip
 
 
@@ -321,11 +323,13 @@ class _Run(NamedTuple):
     error: float
     windows: int
     rows: int
+    spread_of: int
+    """As of `Standing`."""
 
 
 def _unknown(parts: Sequence[Floats]) -> _Run:
     rows = np.concatenate(parts)
-    return _Run(float(rows.mean()), -1.0, 1.0, 1.0, 1.0, len(parts), rows.size)
+    return _Run(float(rows.mean()), -1.0, 1.0, 1.0, 1.0, len(parts), rows.size, 0)
 
 
 def _bounds(windows: Sequence[Floats], count: int, alpha: float) -> _Run:
@@ -338,11 +342,12 @@ def _bounds(windows: Sequence[Floats], count: int, alpha: float) -> _Run:
     below, above = _reach(rows, alpha)
     by_rows = min(mean + above, 1.0)
     normal = before if len(before) >= LEAST_WINDOWS else parts
-    if len(normal) >= LEAST_WINDOWS:
+    known = len(normal) if len(normal) >= LEAST_WINDOWS else 0
+    if known:
         between = float(np.std([part.mean() for part in normal], ddof=1)) / math.sqrt(count)
-        half = t_quantile(1.0 - alpha, len(normal) - 1) * between
+        half = t_quantile(1.0 - alpha, known - 1) * between
         error, below, above = max(error, between), max(below, half), max(above, half)
-    return _Run(mean, max(mean - below, -1.0), min(mean + above, 1.0), by_rows, error, count, rows.size)
+    return _Run(mean, max(mean - below, -1.0), min(mean + above, 1.0), by_rows, error, count, rows.size, known)
 
 
 def _reach(rows: Floats, alpha: float) -> tuple[float, float]:

@@ -54,6 +54,10 @@ def _row(entrant: Entrant, *, won: bool) -> tuple[draw.Cell, ...]:
     gain, minutes = entrant.gain, draw.number(entrant.minutes) if entrant.fitted else ""
     if gain is None or gain.value is None:
         return entrant.name, "", "", "", minutes, entrant.words
-    said = ("wins", "bold green") if won else ("by its threshold alone" if gain.name == "cost_gain" else "")
+    told = (
+        *(("by its threshold alone",) if gain.name == "cost_gain" else ()),
+        *(("of these rows alone",) if entrant.spread_of == 0 else ()),
+    )
+    said = (", ".join(("wins", *told)), "bold green") if won else ", ".join(told)
     interval = f"{draw.number(gain.lower)} to {draw.number(gain.upper)}"
     return entrant.name, draw.number(gain.value), interval, f"{gain.n:,}", minutes, said
