@@ -8,7 +8,7 @@ from flyball.adapters.clock import SimulatedClock
 from flyball.adapters.ended_sessions import EndedSessions
 from flyball.control.decision_reports import DecisionRow, Explanation
 from flyball.control.finding_reports import FindingReport, FindingRow, IncidentRow, WindowPoint
-from flyball.control.job_story import JobStory
+from flyball.control.job_story import JobStory, Trial
 from flyball.control.label_import import LabelImport
 from flyball.control.replay_comparison import ComparisonReport, FailedPolicy, Prices, Side, compare
 from flyball.control.replay_orders import Wanted
@@ -198,6 +198,13 @@ STORY = JobStory(
         ),
     ),
     afterwards=(NASTY,),
+    parameters={"C": 0.31, "kind": NASTY},
+    metric="log_loss",
+    trials=(
+        Trial(parameters={"C": -0.15}, value=None, words=NASTY),
+        Trial(parameters={"C": 4.0}, value=0.52),
+        Trial(parameters={"C": 0.31}, value=0.48),
+    ),
 )  # fmt: skip
 
 
@@ -422,6 +429,7 @@ class PaperWorkspace:
         row = VersionRow(
             number=1, role="champion", unit="u1", format="onnx", created_at=NOW, metrics={"roc_auc": 0.8431}, snapshot_rows=2000,
             snapshot_until=NOW, git_commit="1234567890abcdef", git_dirty=True, manifest_digest="d" * 64,
+            parameters={"C": 0.31}, job="j-0001",
         )  # fmt: skip
         return (row,)
 

@@ -84,6 +84,14 @@ def load(
     return frame.with_columns(known.alias(LABEL_KNOWN)).sort(data.time, data.key)
 
 
+_LEFT_OUT = {
+    "after_as_of": ("is later than that", "are later than that"),
+    "label_unknown": ("has a label that is known later, or never", "have labels that are known later, or never"),
+    "label_null": ("has no label", "have no label"),
+}
+"""Why a row, or rows, are not trained on."""
+
+
 def known_at(frame: pl.DataFrame, data: DataSpec, as_of: datetime, history: timedelta | None) -> Known:
     """Of `load`'s frame, what may be trained on at `as_of`. Raises DataError when nothing is left, or the label is null or keys repeat.
 
@@ -104,7 +112,7 @@ def known_at(frame: pl.DataFrame, data: DataSpec, as_of: datetime, history: time
         frame = frame.filter(keep)
         dropped[reason] = before - frame.height
     if frame.is_empty():
-        told = ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in dropped.items() if n)
+        told = ", ".join(f"{n:,} {'row' if n == 1 else 'rows'} {_LEFT_OUT[why][n != 1]}" for why, n in dropped.items() if n)
         raise DataError(
             f"no row with a known label at {as_of:%Y-%m-%d %H:%M} UTC ({told})",
             next_step="check data.time, label_time and label_delay",

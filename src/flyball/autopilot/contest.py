@@ -69,7 +69,7 @@ def decide(situation: ContestSituation, policy: ContestPolicy, now: datetime) ->
     others = [each for each in standings.entrants if each.name != won.name]
     rest = f" The others: {'; '.join(map(_told, others))}." if others else ""
     action = Action(kind="register" if won.fitted else "release", subject=subject, arguments={"entrant": won.name})
-    told = f"{_told(won)}: better than {standings.champion}{_among(standings)}.{rest}"
+    told = f"{_told(won)}: better than {standings.champion}{_among(standings, won)}.{rest}"
     return Plan(actions=(action,), rule="tournament", rationale=told, outcome=Outcome.PASS, verdicts=verdicts)
 
 
@@ -101,10 +101,14 @@ def _listed(standings: Standings) -> str:
     return "; ".join(map(_told, ranked)) or "nobody competed"
 
 
-def _among(standings: Standings) -> str:
-    """The error rate in words."""
-    count = len([each for each in standings.entrants if each.gain is not None])
-    return f" (of {count} who competed; anybody is called so in at most {standings.alpha:.0%} of tournaments in which nobody is)"
+def _among(standings: Standings, won: Entrant) -> str:
+    """The error rate in words; none where nothing is known of how days differ, since it is of the next rows as well."""
+    among = f"of {len([each for each in standings.entrants if each.gain is not None])} who competed"
+    if won.spread_of == 0:
+        on = f"{won.windows} window" + ("" if won.windows == 1 else "s")
+        return f" on those rows ({among}; judged on {on}: what differs from day to day is not in the interval, nor in any error rate)"
+    known = "" if won.spread_of is None else "where it is known how windows differ, "
+    return f" ({among}; {known}anybody is called so in at most {standings.alpha:.0%} of tournaments in which nobody is)"
 
 
 def _lower(entrant: Entrant) -> float:

@@ -77,6 +77,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """The estimate over the champion's mean loss on the newest window that judged them."""
     windows: int
     rows: int
+    spread_of: int = 0
+    """Windows by which it is known how much they differ; 0: there are fewer than four, and what differs from day to day is not between the bounds."""
     error: float = 0.0
     """Standard error of `relative`."""
     minutes: float = 0.0
@@ -303,7 +305,7 @@ def _standing(name: str, pairs: _Pairs, alpha: float, level_and_minutes: tuple[f
     return Standing(
         entrant=name, estimate=_short(best.mean), lower=_short(best.lower), upper=_short(best.upper),
         relative=_short(best.mean / level) if level > 0.0 else 0.0, error=_short(best.error / level) if level > 0.0 else 0.0,
-        alpha=_short(alpha), windows=best.windows, rows=best.rows, minutes=minutes,
+        alpha=_short(alpha), windows=best.windows, rows=best.rows, spread_of=best.spread_of, minutes=minutes,
     )  # fmt: skip
 
 
@@ -321,11 +323,13 @@ class _Run(NamedTuple):
     error: float
     windows: int
     rows: int
+    spread_of: int
+    """As of `Standing`."""
 
 
 def _unknown(parts: Sequence[Floats]) -> _Run:
     rows = np.concatenate(parts)
-    return _Run(float(rows.mean()), -1.0, 1.0, 1.0, 1.0, len(parts), rows.size)
+    return _Run(float(rows.mean()), -1.0, 1.0, 1.0, 1.0, len(parts), rows.size, 0)
 
 
 def _bounds(windows: Sequence[Floats], count: int, alpha: float) -> _Run:
@@ -337,23 +341,23 @@ def _bounds(windows: Sequence[Floats], count: int, alpha: float) -> _Run:
     error = max(float(rows.std(ddof=1)) / math.sqrt(rows.size), 1.0 / rows.size)
     below, above = _reach(rows, alpha)
     by_rows = min(mean + above, 1.0)
-    apart, freedom = _between(parts, before)
-    if freedom:
+    apart, freedom, known = _between(parts, before)
+    if known:
         between = apart / math.sqrt(count)
         half = t_quantile(1.0 - alpha, freedom) * between
         error, below, above = max(error, between), max(below, half), max(above, half)
-    return _Run(mean, max(mean - below, -1.0), min(mean + above, 1.0), by_rows, error, count, rows.size)
+    return _Run(mean, max(mean - below, -1.0), min(mean + above, 1.0), by_rows, error, count, rows.size, known)
 
 
-def _between(parts: Sequence[Floats], before: Sequence[Floats]) -> tuple[float, int]:
-    """Standard deviation of windows' means, and its degrees of freedom: of those before a run, else of its own, where they are LEAST_WINDOWS; of as many
-    in all, of both, each around the mean of its side, since what began with the run is no spread. 0 degrees: there are fewer, and nothing is known."""
+def _between(parts: Sequence[Floats], before: Sequence[Floats]) -> tuple[float, int, int]:
+    """Standard deviation of windows' means, its degrees of freedom, and the windows that say it: those before a run, else its own, where they are
+    LEAST_WINDOWS; of as many in all, both, each around the mean of its side, since what began with the run is no spread. 0 windows: nothing is known."""
     sides = next(([some] for some in (before, parts) if len(some) >= LEAST_WINDOWS), [before, parts])
-    if sum(map(len, sides)) < LEAST_WINDOWS:
-        return 0.0, 0
+    if (known := sum(map(len, sides))) < LEAST_WINDOWS:
+        return 0.0, 0, 0
     means = [np.array([window.mean() for window in some]) for some in sides if some]
-    freedom = sum(some.size - 1 for some in means)
-    return math.sqrt(sum(float(((some - some.mean()) ** 2).sum()) for some in means) / freedom), freedom
+    freedom = known - len(means)
+    return math.sqrt(sum(float(((some - some.mean()) ** 2).sum()) for some in means) / freedom), freedom, known
 
 
 def _reach(rows: Floats, alpha: float) -> tuple[float, float]:

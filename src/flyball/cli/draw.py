@@ -1,9 +1,9 @@
 """The few shapes that answers are drawn in: a table, a list of facts, a heading; times, numbers and intervals as people read them."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Group
@@ -98,6 +98,11 @@ def when(moment: datetime | None) -> str:
 
 def number(value: float | None) -> str:
     return "not measured" if value is None else f"{value:.4g}"
+
+
+def assigned(values: Mapping[str, Any]) -> str:
+    """`C 0.31, fit_intercept True`."""
+    return ", ".join(f"{name} {number(value) if isinstance(value, float) else value}" for name, value in values.items())
 
 
 def measured(evidence: Evidence) -> str:

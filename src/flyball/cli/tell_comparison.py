@@ -17,7 +17,7 @@ def _months(report: ComparisonReport, *, plain: bool) -> "RenderableType":
     names = [line.name for line in report.policies]
     months = zip(*(line.months for line in report.policies), strict=True)
     rows: list[list[draw.Cell]] = [[cells[0].start, *map(_cell, cells)] for cells in months]
-    rows.append(["mean", *(draw.number(line.value) for line in report.policies)])
+    rows.append(["mean", *(_of_ranked(line, line.value) for line in report.policies)])
     title = f"{report.metric} by month (* best, + a retraining, in brackets: not all rows answered)"
     return draw.table(("month", *names), rows, plain=plain, title=title, right=names)
 
@@ -29,28 +29,35 @@ def _cell(month: PolicyMonth) -> draw.Cell:
 
 def _sums(report: ComparisonReport, *, plain: bool) -> "RenderableType":
     heads = [
-        "rows answered", "errors", "retrainings", "training minutes", *(["cost"] if report.priced else []), "regret", "in errors",
+        "rows answered", "failed requests", "errors", "retrainings", "training minutes", *(["cost"] if report.priced else []), "regret", "in errors",
         "alarms", "promoted", "taken back",
     ]  # fmt: skip
     rows: list[list[draw.Cell]] = [
         [(line.name, "bold green" if line.name == report.best else "bold"), line.words, *_sum(report, line)]
         for line in report.policies
     ]
-    return draw.table(("policy", "", *heads), rows, plain=plain, title="What each came to", right=heads)
+    return draw.table(("policy", "", *heads), rows, plain=plain, title="What each came to (in brackets: not ranked)", right=heads)
 
 
 def _sum(report: ComparisonReport, line: PolicyLine) -> list[str]:
-    cost = [draw.number(line.cost)] if report.priced else []
+    cost = [_of_ranked(line, line.cost)] if report.priced else []
+    of = f" of {line.regret_months} of {len(line.months)} months" if line.regret_months not in (None, len(line.months)) else ""
     return [
-        f"{line.answered:,}", draw.number(line.errors), str(line.retrainings), f"{line.training_minutes:.1f}", *cost, draw.number(line.regret),
-        draw.number(line.regret_errors), str(line.alarms), str(line.promotions), str(line.rollbacks),
+        f"{line.answered:,}", str(line.failed_requests), _of_ranked(line, line.errors), str(line.retrainings),
+        f"{line.training_minutes:.1f}", *cost, _of_ranked(line, line.regret) + of, _of_ranked(line, line.regret_errors),
+        str(line.alarms), str(line.promotions), str(line.rollbacks),
     ]  # fmt: skip
+
+
+def _of_ranked(line: PolicyLine, value: float | None) -> str:
+    """In brackets where it is not held against those of others: what was refused costs nothing here."""
+    return draw.number(value) if line.ranked or value is None else f"({draw.number(value)})"
 
 
 def _figures(report: ComparisonReport) -> "RenderableType":
     made = sum(line.decisions for line in report.policies)
     equal = sum(line.decisions_replayed_equal for line in report.policies)
-    failed = sum(line.failed_requests for line in report.policies)
+    failed = ", ".join(_failed(line) for line in report.policies if line.failed_requests)
     best = (
         f"{report.best} ({'the least cost' if report.priced else 'the fewest errors'})"
         if report.best
@@ -62,9 +69,19 @@ def _figures(report: ComparisonReport) -> "RenderableType":
     )  # fmt: skip
     return draw.facts((
         ("best", best),
+        *((("", report.margin.words),) if report.margin is not None else ()),
         *((("not ranked", unranked),) if unranked else ()),
         *(("failed", (f"{each.name}: {each.words} (the same command goes on)", "bold red")) for each in report.failed),
-        ("failed requests", ("0", "green") if failed == 0 else (str(failed), "bold red")),
+        ("failed requests", (failed, "bold red") if failed else ("0", "green")),
         ("decisions", f"{equal} of {made} replayed to the same bytes"),
         ("took", f"{report.wall_seconds:.0f} s"),
     ))  # fmt: skip
+
+
+def _failed(line: PolicyLine) -> str:
+    told = f"{line.failed_requests:,} of {line.name}"
+    return (
+        f"{told}, which had the model stopped on {line.stopped_at[:10]}: it refused what it was asked since"
+        if line.stopped_at
+        else told
+    )

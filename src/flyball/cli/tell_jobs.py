@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from flyball.cli import draw
-from flyball.control.job_story import JobStory
+from flyball.control.job_story import JobStory, Trial
 from flyball.records.tournaments import Entrant, Tournament
 
 if TYPE_CHECKING:
@@ -25,9 +25,27 @@ def job_story(told: JobStory, plain: bool) -> "RenderableType":  # noqa: FBT001 
     parts: list[RenderableType] = [draw.facts(tuple(facts))]
     if told.tournament is not None:
         parts += _tournament(told.tournament, plain=plain)
+    if told.parameters:
+        parts.append(draw.facts((("parameters", draw.assigned(told.parameters)),)))
+    if told.trials:
+        parts.append(_trials(told, plain=plain))
     if told.afterwards:
         parts += [draw.heading("Afterwards"), *(draw.text(f"· {line}") for line in told.afterwards)]
     return draw.page(parts)
+
+
+def _trials(told: JobStory, *, plain: bool) -> "RenderableType":
+    chosen = next((at for at, each in enumerate(told.trials) if each.value is not None and _is_of(each, told)), None)
+    rows: list[tuple[draw.Cell, ...]] = [
+        (str(at + 1), draw.number(each.value) if each.value is not None else "", draw.assigned(each.parameters),
+         ("chosen", "bold green") if at == chosen else (each.words, "red" if each.words else ""))
+        for at, each in enumerate(told.trials)
+    ]  # fmt: skip
+    return draw.table(("trial", told.metric, "parameters", ""), rows, plain=plain, title="Trials", right=("trial", told.metric))
+
+
+def _is_of(trial: Trial, told: JobStory) -> bool:
+    return trial.parameters.items() <= (told.parameters or {}).items()
 
 
 def _tournament(over: Tournament, *, plain: bool) -> "list[RenderableType]":
@@ -54,6 +72,10 @@ def _row(entrant: Entrant, *, won: bool) -> tuple[draw.Cell, ...]:
     gain, minutes = entrant.gain, draw.number(entrant.minutes) if entrant.fitted else ""
     if gain is None or gain.value is None:
         return entrant.name, "", "", "", minutes, entrant.words
-    said = ("wins", "bold green") if won else ("by its threshold alone" if gain.name == "cost_gain" else "")
+    told = (
+        *(("by its threshold alone",) if gain.name == "cost_gain" else ()),
+        *(("of these rows alone",) if entrant.spread_of == 0 else ()),
+    )
+    said = (", ".join(("wins", *told)), "bold green") if won else ", ".join(told)
     interval = f"{draw.number(gain.lower)} to {draw.number(gain.upper)}"
     return entrant.name, draw.number(gain.value), interval, f"{gain.n:,}", minutes, said

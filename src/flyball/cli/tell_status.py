@@ -166,15 +166,15 @@ def version_rows(rows: tuple[VersionRow, ...], plain: bool) -> "RenderableType":
             plain=False,
             right=("version",),
         )
+    given = any(row.parameters for row in rows)
     cells: list[tuple[draw.Cell, ...]] = [
         (str(row.number), (row.role, "bold green" if row.role == "champion" else ""), row.format, draw.when(row.created_at),
          *(draw.number(row.metrics[name]) if name in row.metrics else "" for name in names),
-         f"{row.snapshot_rows:,} until {draw.when(row.snapshot_until)[:10]}", _code(row), row.manifest_digest[:12])
+         f"{row.snapshot_rows:,} until {draw.when(row.snapshot_until)[:10]}", _code(row), row.manifest_digest[:12], *((draw.assigned(row.parameters),) if given else ()))
         for row in rows
     ]  # fmt: skip
-    return draw.table(
-        ("version", "role", "format", "made", *names, "rows", "code", "manifest"), cells, plain=plain, right=("version",)
-    )
+    heads = ("version", "role", "format", "made", *names, "rows", "code", "manifest", *(("parameters",) if given else ()))
+    return draw.table(heads, cells, plain=plain, right=("version",))
 
 
 def _stacked(row: VersionRow, names: list[str]) -> tuple[draw.Cell, ...]:
@@ -182,6 +182,7 @@ def _stacked(row: VersionRow, names: list[str]) -> tuple[draw.Cell, ...]:
     measured = "\n".join(f"{name} {draw.number(row.metrics[name])}" for name in names if name in row.metrics)
     measured = f"{measured}\n{row.note}" if row.note else measured
     origin = f"{row.snapshot_rows:,} rows until {draw.when(row.snapshot_until)[:10]}\n{_code(row)}\n{row.format} {row.manifest_digest[:12]}"
+    origin = f"{origin}\n{draw.assigned(row.parameters)}" if row.parameters else origin
     return (
         str(row.number),
         (row.role, "bold green" if row.role == "champion" else ""),

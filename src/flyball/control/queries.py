@@ -164,12 +164,13 @@ def versions(world: World) -> tuple[VersionRow, ...]:
     ranked = [
         (ROLES.index(_role(unit, champion, releases)), unit) for unit in world.all("unit", Unit) if unit.model == world.model
     ]
+    made = {job.version: job.id for job in reversed(world.all("job", Job)) if job.version is not None}  # the first one made it
     rows = []
     for version in world.all("version", Version):
         # One version has a unit for every policy that it was registered under: the one that matters most speaks for it.
         mine = sorted(((rank, unit) for rank, unit in ranked if unit.version == version.number), key=lambda item: item[0])
         rank, unit = mine[0] if mine else (len(ROLES) - 1, None)
-        rows.append(_version_row(version, unit, ROLES[rank]))
+        rows.append(_version_row(version, unit, ROLES[rank], made.get(version.number)))
     return tuple(rows)
 
 
@@ -185,13 +186,14 @@ def _role(unit: Unit, champion: Champion | None, releases: list[ReleaseState]) -
     return "previous" if champion is not None and unit.id in champion.verified else ""
 
 
-def _version_row(version: Version, unit: Unit | None, role: str) -> VersionRow:
+def _version_row(version: Version, unit: Unit | None, role: str, job: str | None) -> VersionRow:
     lineage = version.lineage
     metrics, note = _as_answered(version, unit)
     return VersionRow(
         number=version.number, role=role, unit=unit.id if unit else None, format=version.format.value, created_at=version.created_at,
         metrics=metrics, snapshot_rows=lineage.snapshot.rows, snapshot_until=lineage.snapshot.until, git_commit=lineage.git_commit,
-        git_dirty=lineage.git_dirty, manifest_digest=version.manifest_digest, note=note,
+        git_dirty=lineage.git_dirty, manifest_digest=version.manifest_digest, note=note, parameters=lineage.parameters,
+        job=job,
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from flyball.control.replay_margin import Margin, margin_of
 from flyball.control.replay_report import Performance, ReplayReport, Span
 from flyball.stats.metrics import HIGHER_IS_BETTER
 
@@ -63,7 +64,11 @@ class PolicyLine(msgspec.Struct, frozen=True, kw_only=True):
     """By how much it was worse than the best of each month, on average over the months in which it is ranked: the best in hindsight changes policies every month."""
     regret_errors: float | None
     """Errors more than those of the best of each of these months, summed."""
+    regret_months: int | None = None
+    """That regret is of; None: compared by a Flyball that did not say."""
     failed_requests: int
+    stopped_at: str = ""
+    """Since when it had the model stopped, which refused what it was asked; empty: it did not."""
     decisions: int
     decisions_replayed_equal: int
     months: tuple[PolicyMonth, ...]
@@ -89,6 +94,8 @@ class ComparisonReport(msgspec.Struct, frozen=True, kw_only=True):
     """`cost:` is declared, so `best` is the cheapest; else the one with the fewest errors."""
     best: str
     """Of the ranked ones; empty: nothing is known of any."""
+    margin: Margin | None = None
+    """Of the best over the next; None: there is no next that is ranked."""
     policies: tuple[PolicyLine, ...]
     """In the order asked for, of those whose replays are over."""
     failed: tuple[FailedPolicy, ...] = ()
@@ -115,9 +122,11 @@ def compare(
     best = [_best_of(start, [of[start] for of in by_side if start in of], first.metric) for start in starts]
     most = max(_answered(side.report.months) for side in sides)
     lines = tuple(_line(side, best, most, prices) for side in sides)
+    ranked = _ranking(lines, priced=prices is not None)
     return ComparisonReport(
         project=first.project, model=first.model, task=first.task, metric=first.metric, since=first.since, until=first.until,
-        timezone=first.timezone, priced=prices is not None, best=_winner(lines, priced=prices is not None), policies=lines,
+        timezone=first.timezone, priced=prices is not None, best=ranked[0].name if ranked else "", policies=lines,
+        margin=_margin(ranked[0], ranked[1], prices) if len(ranked) > 1 else None,
         failed=tuple(failed), wall_seconds=round(wall_seconds, 1),
     )  # fmt: skip
 
@@ -159,7 +168,8 @@ def _line(side: Side, best: Sequence[_Best], most: int, prices: Prices | None) -
         value=getattr(governed, f"mean_monthly_{report.metric}"), errors=errors,
         retrainings=governed.retrainings, training_minutes=governed.training_minutes, cost=cost, alarms=governed.alarms,
         promotions=governed.promotions, rollbacks=governed.rollbacks, regret=_rounded(sum(behind) / len(behind)) if behind else None,
-        regret_errors=_total(lost), failed_requests=report.failed_requests, decisions=report.decisions,
+        regret_errors=_total(lost), regret_months=len(behind), failed_requests=report.failed_requests, stopped_at=report.stopped_at,
+        decisions=report.decisions,
         decisions_replayed_equal=report.decisions_replayed_equal, months=cells,
     )  # fmt: skip
 
@@ -188,11 +198,27 @@ def _by_month(moments: Iterable[str], timezone: str) -> Counter[str]:
     return Counter(datetime.fromisoformat(at).astimezone(zone).strftime("%Y-%m") for at in moments)
 
 
-def _winner(lines: Sequence[PolicyLine], *, priced: bool) -> str:
-    """Of two that are equal the one that was asked for first."""
+def _ranking(lines: Sequence[PolicyLine], *, priced: bool) -> list[PolicyLine]:
+    """The best first; of two that are equal the one that was asked for first."""
     known = [(line.cost if priced else line.errors, at) for at, line in enumerate(lines) if line.ranked]
-    ranked = sorted((value, at) for value, at in known if value is not None)
-    return lines[ranked[0][1]].name if ranked else ""
+    return [lines[at] for _, at in sorted((value, at) for value, at in known if value is not None)]
+
+
+def _margin(best: PolicyLine, over: PolicyLine, prices: Prices | None) -> Margin:
+    pairs = [
+        (of_best, of_next) for of_best, of_next in zip(best.months, over.months, strict=True) if of_best.ranked and of_next.ranked
+    ]
+    lost = [(_lost(mine, best, prices), _lost(other, over, prices)) for mine, other in pairs]
+    differences = [theirs - ours for ours, theirs in lost if ours is not None and theirs is not None]
+    return margin_of(over.name, differences, "errors" if prices is None else "of cost")
+
+
+def _lost(month: PolicyMonth, line: PolicyLine, prices: Prices | None) -> float | None:
+    """Errors of a month, or what it cost: each of a policy's retrainings took as long as another."""
+    if month.errors is None or prices is None:
+        return month.errors
+    minutes = line.training_minutes * month.retrainings / line.retrainings if line.retrainings else 0.0
+    return month.errors * prices.error + minutes * prices.training_minute
 
 
 def _total(values: Sequence[float | None]) -> float | None:

@@ -115,6 +115,8 @@ class ReplayReport(msgspec.Struct, frozen=True, kw_only=True):
     rows_refused: int = 0
     """That the model which was to answer does not take (a null where it knows none, a value out of bounds); the others of their request were answered."""
     failed_requests: int
+    stopped_at: str = ""
+    """Since when the model was stopped at its end and refused what it was asked, with which requests fail; empty: it answered."""
     labels_sent: int
     """With those sent twice."""
     labels_joined: int

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from flyball.control import decisions, tournaments
+from flyball.control import decisions, tournaments, traffic
 from flyball.control.bounds import open_breaker
 from flyball.control.engine import Engine
 from flyball.control.ports import JobReport, Scorer
@@ -70,6 +70,7 @@ def report_of(lived: Lived, replay: ReplaySpec, scorer: Scorer) -> ReplayReport:
         predictions=lived.sent.predictions,
         rows_refused=lived.sent.refused_rows,
         failed_requests=lived.sent.failed_requests + lived.sent.failed_label_requests,
+        stopped_at=_stopped_at(world),
         labels_sent=lived.sent.labels,
         labels_joined=join.counts().labels_joined if join else 0,
         labels_refused=lived.sent.refused_labels,
@@ -86,6 +87,12 @@ def report_of(lived: Lived, replay: ReplaySpec, scorer: Scorer) -> ReplayReport:
         findings=finding_lines(world),
         drift=drift_map([(window.start, window.drift) for window in windows], spec.data.feature_names, replay.timezone),
     )
+
+
+def _stopped_at(world: World) -> str:
+    """Nobody resumes a replay's model."""
+    stop = traffic.stop_of(world)
+    return stop.stopped_at.isoformat() if stop is not None and stop.fallback is None else ""
 
 
 def retrainings_of(world: World) -> tuple[Job, ...]:

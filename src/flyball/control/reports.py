@@ -194,6 +194,10 @@ class VersionRow(msgspec.Struct, frozen=True, kw_only=True):
     manifest_digest: str
     note: str = ""
     """What is left out of the metrics, and why; empty: nothing is."""
+    parameters: dict[str, Any] = {}
+    """That it was trained with, those found by `train.tuning` among them."""
+    job: str | None = None
+    """That trained it: `flyball explain JOB` shows its trials. None: the ledger does not say."""
 
 
 class ReleaseRow(msgspec.Struct, frozen=True, kw_only=True):

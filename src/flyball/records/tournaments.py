@@ -48,6 +48,9 @@ class Entrant(msgspec.Struct, frozen=True, kw_only=True):
     """Standard error of `relative`."""
     windows: int = 0
     """That its interval is of."""
+    spread_of: int | None = None
+    """Windows by which it is known how much they differ; 0: too few, so that what differs from day to day is not in its interval. None: judged by a Flyball that
+    did not say."""
     minutes: float = 0.0
     """That its training took where it was really done, which may have been for another run; 0: it needed none."""
     words: str = ""

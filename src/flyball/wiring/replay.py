@@ -16,7 +16,7 @@ from flyball.adapters.environment import surroundings
 from flyball.adapters.executor import ProcessExecutor
 from flyball.adapters.heartbeat import Heartbeat
 from flyball.adapters.replay_files import Begun, ReplayFiles, rewind
-from flyball.adapters.report_page import write_reports
+from flyball.adapters.report_page import refuse_unwritable, write_reports
 from flyball.adapters.schema_file import read_schema
 from flyball.adapters.scorer_child import ChildScorer
 from flyball.adapters.snapshots_delta import content_digest
@@ -66,7 +66,9 @@ def replay_of(home: Home, since: datetime | None, until: datetime | None) -> Rep
 
 
 def replay(home: Home, plan: ReplaySpec, say: Say, output: Path, *, fresh: bool) -> ReplayReport:
-    """Live it, or go on with one that was interrupted. Raises Conflict when that one was lived from something else; `fresh`: begin anew."""
+    """Live it, or go on with one that was interrupted. Raises Conflict when that one was lived from something else, and UserError, before anything is lived,
+    when reports cannot be written to `output`. `fresh`: begin anew."""
+    refuse_unwritable(output)
     home.keep_private()
     with EngineLock(replays_dir(home), replays=True):
         report = lived_report(home._replace(state_dir=home.state_dir / "replay"), plan, say, replays_dir(home), fresh=fresh)

@@ -14,7 +14,7 @@ from flyball.adapters.durable import project_mode
 from flyball.adapters.engine_lock import EngineLock
 from flyball.adapters.replay_children import Ended
 from flyball.adapters.replay_files import ReplayFiles
-from flyball.adapters.report_page import write_comparison
+from flyball.adapters.report_page import refuse_unwritable, write_comparison
 from flyball.control.ports import Say
 from flyball.control.replay_comparison import ComparisonReport, FailedPolicy, Prices, Side, compare
 from flyball.control.replay_report import ReplayReport
@@ -44,8 +44,9 @@ class Comparison(NamedTuple):
 
 def replay_policies(home: Home, plan: ReplaySpec, wanted: Comparison, say: Say, output: Path) -> ComparisonReport:
     """Each goes on where it was interrupted, and is not lived again when it is over and nothing has changed. One that fails is named, and the
-    others are compared. Raises OperatorError when all failed."""
+    others are compared. Raises OperatorError when all failed, and UserError, before anything is lived, when reports cannot be written to `output`."""
     began = time.monotonic()
+    refuse_unwritable(output)
     found = alternatives(home.project_dir, wanted.names, Path.cwd())
     home.keep_private()
     with EngineLock(replays_dir(home), replays=True):

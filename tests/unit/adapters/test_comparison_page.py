@@ -12,9 +12,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from made_up import made_up
 from paper_workspace import NASTY
 
-from flyball.adapters.report_page import render_comparison, write_comparison
+from flyball.adapters.report_page import refuse_unwritable, render_comparison, write_comparison
 from flyball.adapters.report_page.comparison import draw
 from flyball.control.replay_comparison import ComparisonReport, FailedPolicy, Prices, Side, compare
+from flyball.errors import UserError
 from flyball.records import codec
 
 
@@ -85,3 +86,34 @@ def test_each_policy_has_a_page_of_its_own_beside_the_comparison(report: Compari
         "report.json",
     ]
     assert codec.decode((tmp_path / "report.json").read_bytes(), ComparisonReport) == report
+
+
+def test_where_reports_cannot_be_written_is_said_before_they_are_made(tmp_path: Path) -> None:
+    refuse_unwritable(tmp_path / "new" / "reports")
+    assert [*(tmp_path / "new" / "reports").iterdir()] == []
+    (tmp_path / "file").write_text("x")
+    for place in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/xx")):
+        with pytest.raises(UserError, match=r"reports cannot be written to .*say another with --output") as told:
+            refuse_unwritable(place)
+        assert "mend the disk" not in told.value.message
+
+
+def test_figures_of_who_refused_rows_stand_in_brackets_with_the_months_that_they_are_of() -> None:
+    made = made_up()
+    wrong = tuple(
+        msgspec.structs.replace(month, governed=msgspec.structs.replace(month.governed, errors=80.0 + at))
+        for at, month in enumerate(made.months)
+    )
+    made = msgspec.structs.replace(made, months=wrong)
+    refused = msgspec.structs.replace(made, months=wrong[:4], failed_requests=287, stopped_at="2013-07-02T09:00:00+00:00")
+    sides = [Side("stops", "stops.yaml", refused), Side("never", "no policies", made), Side("current", "as it is", made)]
+    report = compare(sides, Prices(1.0, 0.1), 2.0)
+    page = render_comparison(report, {})
+    (row,) = re.findall(r'<th scope="row">stops</th>.*?</tr>', page, re.DOTALL)
+    cells = re.findall(r'<td class="n[^"]*">(.*?)</td>', row)
+    assert cells[1] == "287"
+    assert all(re.match(r"\([\d.,]+\)", cells[at]) for at in (2, 3, 6, 7, 8))
+    assert cells[7].endswith(f" of 4 of {len(wrong)} months")
+    assert "It had the model stopped on 2 Jul 2013, which refused what it was asked since" in page
+    assert f"never is {report.margin.words}" in page
+    assert "not shown to differ from current: 0 of cost a month less" in page

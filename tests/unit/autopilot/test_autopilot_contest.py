@@ -90,3 +90,48 @@ def test_the_plan_is_the_same_for_the_same_standings_in_any_order() -> None:
     first, second = plan_of(one, other), plan_of(other, one)
     assert first.actions == second.actions
     assert msgspec.json.encode(plan_of(one, other)) == msgspec.json.encode(first)
+
+
+def held(windows: int, draw: np.random.Generator) -> Standings:
+    """Two fitted ones who are no better on average: each has good and bad days beside the champion, by far more than rows differ."""
+    place = np.repeat(np.arange(windows), 300)
+    champion = draw.uniform(0.3, 0.7, place.size)
+    losses = {
+        name: np.clip(champion + draw.normal(0, 0.05, windows)[place] + draw.normal(0, 0.05, place.size), 0, 1)
+        for name in ("all", "recent:9d")
+    }
+    judged = tournament.judge(champion, losses, place)
+    found = (
+        msgspec.structs.replace(entrant(each.entrant, each.lower, each.estimate), windows=each.windows, spread_of=each.spread_of)
+        for each in judged.standings
+    )
+    return msgspec.structs.replace(standings(*found), alpha=tournament.ALPHA)
+
+
+@pytest.mark.parametrize("windows", [1, 3, 5, 12])
+def test_an_error_rate_is_named_only_where_days_that_differ_keep_it(windows: int) -> None:
+    draw, times, named, called = np.random.default_rng(20261128), 400, 0, 0
+    for _ in range(times):
+        situation = ContestSituation(job="j-0003", champion="u1", standings=held(windows, draw))
+        plan = decide(situation, ContestPolicy(), NOW)
+        named += plan.outcome is Outcome.PASS and "in at most 30% of tournaments" in plan.rationale
+        called += plan.outcome is Outcome.PASS
+        assert plan.outcome is not Outcome.PASS or ("%" in plan.rationale) != ("what differs from day to day" in plan.rationale)
+    assert named <= times * 0.3 + 3 * np.sqrt(times * 0.3 * 0.7)
+    if windows < tournament.LEAST_WINDOWS:
+        assert named == 0
+        assert called > times * 0.5, "what would have been said of them"
+
+
+def test_it_says_on_how_many_windows_a_winner_was_judged_whose_days_are_not_known() -> None:
+    plan = plan_of(msgspec.structs.replace(entrant("all", 0.02), windows=1, spread_of=0))
+    assert plan.rationale.endswith(
+        "better than u1 on those rows (of 1 who competed; judged on 1 window: what differs from day to day is not in the interval, nor in any error rate)."
+    )
+    two = plan_of(msgspec.structs.replace(entrant("all", 0.02), windows=2, spread_of=0))
+    assert "judged on 2 windows" in two.rationale
+
+
+def test_a_decision_on_standings_of_an_earlier_release_is_made_again_in_its_own_words() -> None:
+    told = "better than u1 (of 1 who competed; anybody is called so in at most 5% of tournaments in which nobody is)."
+    assert plan_of(msgspec.structs.replace(entrant("all", 0.02), windows=1)).rationale.endswith(told)

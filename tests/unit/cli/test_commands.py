@@ -102,6 +102,22 @@ def test_a_tournament_is_told_with_everybody_in_it_the_winner_first() -> None:
     assert call(["explain", "job", "j-0009"]).exit_code != 0
 
 
+def test_a_job_is_told_with_what_it_was_trained_with_and_with_every_trial() -> None:
+    lines = [line.split() for line in call(["explain", "job", "j-0003"]).stdout.splitlines()]
+    assert any(line[:3] == ["parameters", "C", "0.31,"] for line in lines)
+    assert ["2", "0.52", "C", "4"] in lines
+    assert ["3", "0.48", "C", "0.31", "chosen"] in lines
+    assert any(line[:3] == ["1", "C", "-0.15"] and len(line) > 3 for line in lines), "and why it failed"
+    told = json.loads(call(["explain", "job", "j-0003", "--json"]).stdout)
+    assert [trial["value"] for trial in told["trials"]] == [None, 0.52, 0.48]
+
+
+def test_versions_are_told_with_what_they_were_trained_with() -> None:
+    assert "C 0.31" in call(["versions"]).stdout
+    (row,) = json.loads(call(["versions", "--json"]).stdout)
+    assert (row["parameters"], row["job"]) == ({"C": 0.31}, "j-0001")
+
+
 @pytest.mark.parametrize("error", ["roc_auc 0.51 is below 0.6", ""])
 def test_why_the_gates_refused_who_won_a_tournament_is_told(error: str) -> None:
     refused = msgspec.structs.replace(STORY.job, status=JobStatus.REFUSED, error=error)

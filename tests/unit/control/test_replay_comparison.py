@@ -1,6 +1,7 @@
 """Policies side by side: what each came to, and what was lost to the best of each month."""
 
 import msgspec
+import numpy as np
 import pytest
 
 from flyball.control.replay_comparison import Prices, Side, compare
@@ -121,3 +122,71 @@ def test_a_few_failed_requests_leave_a_policy_in_the_ranking() -> None:
 def test_a_comparison_survives_storage() -> None:
     made = compare([NEVER, OTHER], Prices(1.0, 0.05), 3.0)
     assert codec.decode(codec.encode(made), type(made)) == made
+
+
+def year(name: str, errors: np.ndarray) -> Side:
+    """Of so many months."""
+    base = report([0.7], [1.0], rows=(100,))
+    months = tuple(
+        Span(
+            start=f"{2013 + at // 12}-{1 + at % 12:02d}",
+            n=100,
+            alone=BLANK,
+            governed=Performance(roc_auc=0.7, errors=float(wrong)),
+        )
+        for at, wrong in enumerate(errors)
+    )
+    return Side(name, "", msgspec.structs.replace(base, months=months))
+
+
+@pytest.mark.parametrize("policies", [2, 4])
+@pytest.mark.parametrize("months", [4, 12])
+def test_of_policies_that_differ_by_chance_alone_one_is_called_better_no_more_often_than_said(policies: int, months: int) -> None:
+    draw, shown, times = np.random.default_rng(20261128), 0, 400
+    for _ in range(times):
+        world = draw.normal(80, 30, months)  # good and bad months are so for all
+        made = compare([year(f"p{at}", world + draw.normal(0, 4, months)) for at in range(policies)], None, 1.0)
+        shown += made.margin is not None and made.margin.shown
+    assert shown <= times * 0.05 + 3 * np.sqrt(times * 0.05 * 0.95)
+
+
+def test_a_best_that_is_better_in_every_month_is_shown_to_be_and_a_hair_is_not() -> None:
+    draw = np.random.default_rng(3)
+    world, noise = draw.normal(80, 30, 12), draw.normal(0, 2, 12)
+    better = compare([year("never", world + 9 + noise), year("current", world)], None, 1.0)
+    assert (better.best, better.margin.over, better.margin.shown) == ("current", "never", True)
+    assert better.margin.lower < 9 < better.margin.upper
+    hair = compare([year("never", world + 0.07 + noise - noise.mean()), year("current", world)], None, 1.0)
+    assert (hair.best, hair.margin.shown) == ("current", False)
+    assert hair.margin.words.startswith("not shown to differ from never: 0.07 errors a month less (-0.867 to 1.01, 95%")
+
+
+def test_few_months_say_nothing_and_one_that_is_ranked_alone_is_beside_nobody() -> None:
+    made = compare([NEVER, OTHER], None, 3.0)
+    assert (
+        made.margin.words
+        == "not shown to differ from never: 3 months in which both answered as much, fewer than the 4 that an interval needs"
+    )
+    assert compare([NEVER], None, 3.0).margin is None
+    assert compare([STOPPED, NEVER], None, 3.0).margin is None, "who refuses rows is no next"
+
+
+def test_a_margin_is_of_what_the_best_is_best_by() -> None:
+    world = np.array([80.0, 90.0, 70.0, 60.0])
+    dear = year("dear", world - 5)
+    told = msgspec.structs.replace(
+        dear.report.governed,
+        retrainings=2,
+        retrained_at=("2013-02-03T12:00:00+00:00", "2013-03-03T12:00:00+00:00"),
+        training_minutes=40.0,
+    )
+    dear = dear._replace(report=msgspec.structs.replace(dear.report, governed=told))
+    made = compare([dear, year("never", world)], Prices(1.0, 1.0), 1.0)
+    assert made.best == "never"
+    assert made.margin.mean == pytest.approx(40 / 4 - 5)
+    assert "of cost a month less" in made.margin.words
+
+
+def test_regret_says_of_how_many_months_it_is() -> None:
+    made = compare([STOPPED, NEVER, OTHER], None, 3.0)
+    assert [line.regret_months for line in made.policies] == [1, 3, 3]

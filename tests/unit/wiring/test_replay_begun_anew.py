@@ -19,7 +19,8 @@ from flyball.control.replay_position import Position
 from flyball.errors import DataError, UserError
 from flyball.records.jobs import Job, JobStatus
 from flyball.spec import ProjectSpec, ReplaySpec
-from flyball.wiring.replay import begin_anew, lived_report, parts_of, replay_of, standing
+from flyball.wiring.replay import begin_anew, lived_report, parts_of, replay, replay_of, standing
+from flyball.wiring.replay_policies import Comparison, replay_policies
 from flyball.wiring.worlds import Home, replayed_world, say_nothing
 
 AT = datetime(2026, 1, 9, tzinfo=UTC)
@@ -132,3 +133,14 @@ def plan_of(year: int) -> ReplaySpec:
 def test_an_end_before_the_beginning_is_told_in_words(home: Home) -> None:
     with pytest.raises(UserError, match=r"times do not fit: 2026-01-08.*Expected: until after 2026-01-09.*Next: look at --since"):
         replay_of(home, AT, AT - timedelta(days=1))
+
+
+def test_where_reports_cannot_go_is_said_before_anything_is_lived(home: Home) -> None:
+    """There are no rows either, which would be said first otherwise."""
+    home = home._replace(state_dir=home.project_dir / ".flyball")
+    plan = ReplaySpec.model_validate({"train_until": AT})
+    (home.project_dir / "file").write_text("x")
+    with pytest.raises(UserError, match=r"reports cannot be written to .*file/below.* --output"):
+        replay(home, plan, say_nothing, home.project_dir / "file" / "below", fresh=False)
+    with pytest.raises(UserError, match=r"reports cannot be written to .*file/below.* --output"):
+        replay_policies(home, plan, Comparison(("never",), 1, fresh=False), say_nothing, home.project_dir / "file" / "below")

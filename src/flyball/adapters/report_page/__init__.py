@@ -8,9 +8,23 @@ from flyball.adapters.report_page.comparison import render_comparison
 from flyball.adapters.report_page.page import render
 from flyball.control.replay_comparison import ComparisonReport
 from flyball.control.replay_report import ReplayReport
+from flyball.errors import StoreUnavailable, UserError
 from flyball.records import codec
 
-__all__ = ["render", "render_comparison", "write_comparison", "write_reports"]
+__all__ = ["refuse_unwritable", "render", "render_comparison", "write_comparison", "write_reports"]
+
+
+def refuse_unwritable(directory: Path) -> None:
+    """Before hours are spent on what is to be written there. Raises UserError. What is missing of the directory is made."""
+    trial = directory / ".report-can-be-written"
+    try:
+        replace_file(trial, b"")
+        trial.unlink()
+    except (StoreUnavailable, OSError) as error:
+        cause = error.__cause__ if isinstance(error, StoreUnavailable) else error
+        why = (cause.strerror if isinstance(cause, OSError) else "") or str(cause)
+        raise UserError(f"reports cannot be written to {directory}: {why}", expected="a directory that can be written",
+                        next_step="say another with --output DIR") from error  # fmt: skip
 
 
 def write_reports(report: ReplayReport, directory: Path, mode: int | None = None) -> tuple[Path, Path]:

@@ -58,6 +58,7 @@ def environment_of(timezone: str) -> Any:
     environment.filters["month"] = _month
     environment.filters["number"] = lambda value, digits=3: _DASH if value is None else f"{value:,.{digits}f}"
     environment.filters["signed"] = lambda value, digits=3: _DASH if value is None else f"{value:+.{digits}f}".replace("-", "−")
+    environment.filters["bracketed"] = lambda text, plain: text if plain else f"({text})"
     environment.filters["count"] = lambda value: f"{value:,}"
     return environment
 

@@ -1,6 +1,5 @@
 """evaluate: the trained estimator on the holdout, alone and beside the champion."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,11 +10,12 @@ import polars as pl
 from flyball.adapters import estimators, model_input
 from flyball.adapters.packages import LocalPackages, read_manifest
 from flyball.adapters.scorer_onnx import PackageScorer
+from flyball.adapters.steps.own_fault import own_fault
 from flyball.adapters.steps.situation import Rows, Run, divided, read_rows
 from flyball.adapters.steps.train import estimator_digest, of_estimator, read_estimator, told
 from flyball.adapters.user_code import user_code
 from flyball.control.world import micros
-from flyball.errors import DataError, FlyballError, TrainingError
+from flyball.errors import DataError, TrainingError
 from flyball.pipelines import evaluation
 from flyball.pipelines.evaluation import Answers, Holdout
 from flyball.pipelines.graph import step_key
@@ -34,11 +34,6 @@ _ALPHA = 0.05
 """Where the gate on the champion does not say another."""
 _COMPARISON_VERSION = 5
 """Raised when the comparison gives something else for the same rows and models."""
-
-_OF_THE_MACHINE = (MemoryError, OSError, ImportError)
-"""Raised within a model's code they say nothing of the model."""
-_NO_MEMORY = "alloc"
-"""What onnxruntime says then is an error of its own: "Failed to allocate memory", "bad allocation"."""
 
 
 class Fits(NamedTuple):
@@ -149,7 +144,7 @@ def _beside(run: Run, champion: ServedUnit, judged: _Judged, until_us: int) -> t
         answered = _answered(run, champion, opened, rows.where(new).features, signature)
     except (DataError, TrainingError) as error:
         # Kept, and no challenger is held against this champion any more: so of what is so whenever it is asked, and of no machine in trouble.
-        if not _of_its_own(error):
+        if not own_fault(error):
             raise
         return evaluation.unasked(metrics_of(run), f"the champion cannot be asked about the holdout: {error.message.rstrip('.')}")
     seed = run.request.spec.train.seed
@@ -163,20 +158,6 @@ def _fitted_until_us(champion: ServedUnit) -> int:
     calibration = champion.unit.calibration
     known = [LocalPackages().lineage(Path(champion.package)).fitted_until, calibration.until if calibration else None]
     return max((micros(each) for each in known if each is not None), default=-1)
-
-
-def _of_its_own(error: FlyballError) -> bool:
-    """Whether the model's question, its answers, its own code or rows that it does not take are why; not a lack of memory, files or libraries. (That its
-    bytes are whole and load was seen before.)"""
-    foreign = [each for each in _causes(error) if not isinstance(each, FlyballError)]
-    return not any(isinstance(each, _OF_THE_MACHINE) or _NO_MEMORY in str(each).lower() for each in foreign)
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    cause = error.__cause__
-    while cause is not None:
-        yield cause
-        cause = cause.__cause__ or cause.__context__
 
 
 def answers_of(run: Run, served: ServedUnit, features: pl.DataFrame, ours: Signature) -> Scores:

@@ -40,7 +40,7 @@ from flyball.spec.fields import format_duration, parse_duration
 from flyball.stats.losses import bounded_loss
 
 STEP = "tournament"
-CODE_VERSION = 6
+CODE_VERSION = 7
 DAY = timedelta(days=1)
 
 Floats = NDArray[np.float64]
@@ -224,11 +224,14 @@ def standings(ground: Ground, asked: list[Asked], out: list[Entrant], alpha: flo
 def _measured(entrant: Entrant, standing: Standing | None, what: str) -> Entrant:
     if standing is None:
         return msgspec.structs.replace(entrant, words="no row judges it: the champion or it was fitted on all of the newest ones")
+    of = "" if standing.spread_of else ", of their rows alone"
     gain = Evidence(
         name=what, value=standing.estimate, lower=standing.lower, upper=standing.upper, alpha=standing.alpha, n=standing.rows,
-        method=f"paired, t of the newest {standing.windows} windows (autopilot/tournament.py)",
+        method=f"paired, t of the newest {standing.windows} windows{of} (autopilot/tournament.py)",
     )  # fmt: skip
-    return msgspec.structs.replace(entrant, gain=gain, relative=standing.relative, error=standing.error, windows=standing.windows)
+    return msgspec.structs.replace(
+        entrant, gain=gain, relative=standing.relative, error=standing.error, windows=standing.windows, spread_of=standing.spread_of
+    )  # fmt: skip
 
 
 def _ground(apart: Apart, validated: StepResult, order: TournamentOrder) -> Ground:

@@ -13,23 +13,17 @@ from flyball.adapters import estimators
 from flyball.adapters.environment import refuse_change
 from flyball.adapters.steps.recipes import PLAIN, Recipe
 from flyball.adapters.steps.situation import Rows, Run, divided, read_rows
+from flyball.adapters.steps.tuning import Fit, tuned
 from flyball.adapters.user_code import kind_and_place, own_modules, user_code, words_of
-from flyball.errors import DataError, FlyballError, TrainingError
+from flyball.errors import FlyballError, TrainingError
 from flyball.pipelines import split
 from flyball.pipelines.graph import step_key
 from flyball.records import codec
 from flyball.records.jobs import StepResult
 from flyball.records.signature import Signature
 from flyball.records.words import listed
-from flyball.spec import TuningSpec
-from flyball.stats.metrics import HIGHER_IS_BETTER, measure
 
 ESTIMATOR = "estimator.pkl"
-
-_TUNING_SHARE = 0.2
-"""Of the training part, its newest rows: parameters are chosen on them, as the model will be judged on newer ones still."""
-
-Fit = Callable[[Rows, dict[str, Any]], Any]
 
 
 def train(run: Run, keys: dict[str, str], validated: StepResult, recipe: Recipe = PLAIN) -> StepResult:
@@ -50,7 +44,7 @@ def train(run: Run, keys: dict[str, str], validated: StepResult, recipe: Recipe 
             parameters = run.parameters if recipe.parameters is None else recipe.parameters
             if spec.train.tuning is not None and recipe.parameters is None:
                 with told(f"tuning {spec.train.entrypoint}", run.request.project_dir):
-                    parameters, trials = _tuned(run, spec.train.tuning, fit, to_train, signature)
+                    parameters, trials = tuned(run, spec.train.tuning, fit, to_train, signature)
             run.say("train", f"fitting on {to_train.labels.size:,} rows")
             estimator = fit(to_train, parameters)
             if without := estimators.unmet(estimator, signature):
@@ -139,54 +133,6 @@ def _checked(estimator: Any, entrypoint: str) -> Any:
         raise TrainingError(f"{entrypoint} gave a {type(estimator).__name__}", expected="a fitted estimator with predict (and predict_proba)",
                             next_step="does the function end with `return model`?")  # fmt: skip
     return estimator
-
-
-def _tuned(
-    run: Run, tuning: TuningSpec, fit: Fit, rows: Rows, signature: Signature
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The best parameters by a seeded search (TPE) on the newest part of the training rows; the holdout is not looked at."""
-    import optuna
-
-    inner = split.newest(rows.event_us, _TUNING_SHARE)
-    split.check(inner, rows.labels, classification=signature.task != "regression")
-    older, newer = rows.where(~inner), rows.where(inner)
-    metric = tuning.metric or run.request.spec.primary_metric
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(
-        direction="maximize" if metric in HIGHER_IS_BETTER else "minimize",
-        sampler=optuna.samplers.TPESampler(seed=run.request.spec.train.seed),
-    )
-    done: list[dict[str, Any]] = []
-    for number in range(tuning.trials):
-        trial = study.ask()
-        chosen = {name: _suggest(trial, name, values) for name, values in tuning.space.items()}
-        scores = estimators.score(fit(older, {**run.parameters, **chosen}), newer.features, signature)
-        value = measure(metric, signature.task, scores, newer.labels, run.threshold)
-        if value is None:
-            raise DataError(
-                f"{metric} is not defined on the rows that parameters are tuned on",
-                next_step="choose another train.tuning.metric",
-            )
-        study.tell(trial, value)
-        done.append({"parameters": chosen, metric: value})
-        run.say(
-            "train",
-            f"trial {number + 1} of {tuning.trials}: {metric} {value:.4f} (best {study.best_value:.4f})",
-            (number + 1) / (tuning.trials + 1),
-        )
-    return {**run.parameters, **study.best_params}, done
-
-
-def _suggest(trial: Any, name: str, values: list[Any]) -> Any:
-    """Two numbers are a range, inclusive; anything else is a choice."""
-    numbers = len(values) == 2 and all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
-    if not numbers:
-        return trial.suggest_categorical(name, values)
-    low, high = min(values), max(values)
-    if all(isinstance(value, int) for value in values):
-        return trial.suggest_int(name, low, high)
-    # Three powers of ten or more are searched by powers: learning rates, penalties.
-    return trial.suggest_float(name, float(low), float(high), log=low > 0 and high / low >= 1000)
 
 
 def of_estimator(run: Run, fitted: StepResult) -> Callable[[StepResult], bool]:

@@ -1,0 +1,38 @@
+"""What is printed of policies side by side."""
+
+import io
+import sys
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "control"))
+from test_replay_comparison import NEVER, OTHER, STOPPED
+
+from flyball.cli import tell_comparison
+from flyball.control.replay_comparison import Prices, Side, compare
+
+
+def told(*sides: Side) -> str:
+    out = Console(file=io.StringIO(), width=240)
+    out.print(tell_comparison.comparison_report(compare(sides, Prices(1.0, 0.05), 3.0), plain=True))
+    return out.file.getvalue()
+
+
+def test_who_stopped_the_model_looks_no_better_for_the_errors_that_it_did_not_make() -> None:
+    report = msgspec.structs.replace(STOPPED.report, failed_requests=287, stopped_at="2013-04-04T09:00:00+00:00")
+    words = told(STOPPED._replace(report=report), NEVER, OTHER)
+    lines = words.splitlines()
+    (mean,) = (line for line in lines if line.startswith("mean"))
+    assert mean.split()[1].startswith("(")
+    (stopped,) = (line for line in lines if line.startswith("stopped "))
+    assert "(11)" in stopped
+    assert "(0) of 1 of 3 months" in stopped
+    (never,) = (line for line in lines if line.startswith("never "))
+    assert "(" not in never
+    assert "287 of stopped, which had the model stopped on 2013-04-04: it refused what it was asked since" in words
+
+
+def test_the_best_is_said_to_be_shown_so_or_not() -> None:
+    assert "not shown to differ from never: 3 months in which both answered as much" in told(NEVER, OTHER)
