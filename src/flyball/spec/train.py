@@ -14,7 +14,7 @@ class TuningSpec(Section):
     metric: Metric | None = None
     """None: the primary metric."""
     space: dict[str, list[Any]] = Field(min_length=1)
-    """Parameter → [low, high] of numbers (whole numbers stay whole), or a list of three or more choices / strings."""
+    """Parameter → the two ends of a range of numbers (whole numbers stay whole), or a list of choices: two or more texts, or three or more numbers."""
 
 
 class TrainSpec(Section):
