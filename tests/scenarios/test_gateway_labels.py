@@ -260,7 +260,6 @@ def test_a_token_that_may_not_label_is_said_so_and_nothing_is_tried_twice(rig, t
         (b"\x00\xff\xfe garbage", {}, DataError, "is no text"),
         (b"PAR1 but not really", {}, DataError, "cannot be read"),
         (b'{"id": "a", "label": ', {}, DataError, "cannot be read"),
-        (b"id,label\na,yes,more\n", {}, DataError, "cannot be read"),
         (b"id,label\n", {}, DataError, "not one row"),
         (b"prediction_id,label\na,yes\n", {"id": "predicton_id"}, DataError, "did you mean --id prediction_id"),
         (b"id,lable\na,yes\n", {}, DataError, "did you mean --label lable"),

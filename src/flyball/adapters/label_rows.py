@@ -1,15 +1,17 @@
 """Labels from a file or a database: rows with their numbers, and what is wrong with those that can be no label."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import polars as pl
 
+from flyball.adapters.csv_lines import NOT_UTF8, Line, is_utf16, lines, refuse_no_table
 from flyball.adapters.source_files import read_csv
-from flyball.adapters.sources import UTC_TIME, Secret, parse_times, read_sql
+from flyball.adapters.source_times import UTC_TIME, parse_times
+from flyball.adapters.sources import Secret, read_sql
 from flyball.adapters.user_code import words_of
 from flyball.control.label_import import LabelImport
 from flyball.errors import DataError, NotFound, SourceFailed
@@ -17,6 +19,10 @@ from flyball.spec.data import SqlSpec
 
 _PARQUET = b"PAR1"
 _HEAD_BYTES = 4096
+_MARK = "\ufffd"
+
+UNREAD = "__unread"
+"""Why a line of a CSV file is no row; null: it is one."""
 
 
 class LabelRow(NamedTuple):
@@ -40,10 +46,10 @@ def file_labels(path: Path, wanted: LabelImport, *, numbers: bool = False) -> pl
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
             written_us = _last_written_us(os.fstat(file.fileno()))
-        if not head or not (head.startswith(_PARQUET) or _is_text(head)):
+        if not head or not (head.startswith(_PARQUET) or is_utf16(head) or _is_text(head)):
             found = "no text" if head else "empty"
             raise DataError(f"{path} is {found}", expected="CSV with a header in UTF-8, Parquet, or JSON lines")
-        return _chosen(_reader(head)(path), wanted, numbers=numbers, known_us=written_us)
+        return _chosen(_read(path, head, wanted), wanted, numbers=numbers, known_us=written_us)
     except FileNotFoundError:
         raise NotFound(f"there is no file {path}") from None
     except OSError as error:
@@ -69,8 +75,8 @@ def undated(frame: pl.DataFrame) -> int:
 def label_rows(frame: pl.DataFrame) -> Iterator[LabelRow]:
     """The rows of `file_labels` or `sql_labels`."""
     contradicted = _contradicted(frame)
-    for number, (each, label, spelled, observed, written, reward, said) in enumerate(frame.iter_rows(), start=1):
-        wrong = _wrong(each, label, spelled, observed, written) or contradicted.get(number, "")
+    for number, (each, label, spelled, observed, written, reward, said, unread) in enumerate(frame.iter_rows(), start=1):
+        wrong = unread or _wrong(each, label, spelled, observed, written) or contradicted.get(number, "")
         if not wrong and said is not None and reward is None:
             wrong = f"reward: found {said!r}, expected a finite number, or --reward '' if that is no reward"
         optional = {"observed_at": observed, "reward": reward}
@@ -115,13 +121,46 @@ def _wrong(each: Any, label: Any, spelled: Any, observed: Any, written: Any) -> 
     return ""
 
 
-def _reader(head: bytes) -> Callable[[Path], pl.DataFrame]:
+def _read(path: Path, head: bytes, wanted: LabelImport) -> pl.DataFrame:
     # `glob`: `out[1].csv` is a name, and not that of out1.csv.
     if head.startswith(_PARQUET):
-        return lambda path: pl.read_parquet(path, glob=False)
-    if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{":
-        return _json_lines
-    return lambda path: read_csv(path, typed=False).frame  # "007" is an id, and no number
+        return pl.read_parquet(path, glob=False)
+    if _is_json(head):
+        return _json_lines(path)
+    refuse_no_table(path, path)
+    try:
+        frame = read_csv(path, typed=False).frame  # "007" is an id, and no number
+    except pl.exceptions.PolarsError:
+        return _line_by_line(path, wanted)
+    # What a line lacks, it lacks at its end: of an outcome that is cut off nobody may say that it is not known yet.
+    cut = frame.width and frame[:, -1].null_count() and any(line.short for line in lines(path))
+    return _line_by_line(path, wanted) if cut else frame
+
+
+def _line_by_line(path: Path, wanted: LabelImport) -> pl.DataFrame:
+    """All rows of a file of which some are none: these are empty but for UNREAD."""
+    every = lines(path)
+    names: list[str] = []
+    for name in next(every).fields:
+        names.append(name if name not in names else f"{name}_duplicated_{names.count(name) - 1}")
+    used = {wanted.id, wanted.label, wanted.observed_at or "observed_at", wanted.reward or "reward"}
+    places = [at for at, name in enumerate(names) if name in used]
+    rows = [_row(line, len(names), places) for line in every]
+    return pl.DataFrame(rows, schema=dict.fromkeys([*names, UNREAD], pl.String), orient="row")
+
+
+def _row(line: Line, width: int, used: list[int]) -> list[str | None]:
+    """The fields, and why they are none; None: they are."""
+    fields = line.fields
+    wrong = line.wrong
+    if len(fields) > width and not any(field.strip() for field in fields[width:]):
+        wrong = ""  # a comma at the end of the line
+    if not wrong and line.lossy and any(_MARK in fields[at] for at in used if at < len(fields)):
+        wrong = NOT_UTF8
+    if wrong:
+        return [*[None] * width, f"line {line.number} has {wrong}"]
+    padded = [field or None for field in fields[:width]]
+    return [*padded, *[None] * (width - len(padded)), None]
 
 
 def _json_lines(path: Path) -> pl.DataFrame:
@@ -129,7 +168,14 @@ def _json_lines(path: Path) -> pl.DataFrame:
         return pl.read_ndjson(file, infer_schema_length=None)
 
 
+def _is_json(head: bytes) -> bool:
+    return head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{"
+
+
 def _is_text(head: bytes) -> bool:
+    """Of CSV each line is held against UTF-8 by itself."""
+    if not _is_json(head):
+        return b"\0" not in head
     try:
         return "\0" not in head.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -147,11 +193,12 @@ def _chosen(frame: pl.DataFrame, wanted: LabelImport, *, numbers: bool, known_us
     `known_us`: when outcomes became known of which the rows do not say it; None: nobody knows."""
     observed = wanted.observed_at or ("observed_at" if "observed_at" in frame.columns else None)
     named = ((wanted.id, "--id"), (wanted.label, "--label"), (observed, "--observed-at"), (wanted.reward or None, "--reward"))
+    there = [name for name in frame.columns if name != UNREAD]
     for name, option in named:
-        if name is not None and name not in frame.columns:
-            near = get_close_matches(name, frame.columns, n=1)
+        if name is not None and name not in there:
+            near = get_close_matches(name, there, n=1)
             hint = f"did you mean {option} {near[0]}?" if near else f"name the column with {option}"
-            raise DataError(f"there is no column {name!r}", expected=f"one of {', '.join(frame.columns[:20])}", next_step=hint)
+            raise DataError(f"there is no column {name!r}", expected=f"one of {', '.join(there[:20])}", next_step=hint)
     if frame.is_empty():
         raise DataError("there is not one row", expected="a row a label")
     written = frame[observed] if observed is not None else pl.Series([None] * frame.height, dtype=pl.String)
@@ -162,6 +209,7 @@ def _chosen(frame: pl.DataFrame, wanted: LabelImport, *, numbers: bool, known_us
             _times(written, known_us),
             written.cast(pl.String).alias("written"),
             *_rewards(frame, wanted.reward),
+            (frame[UNREAD] if UNREAD in frame.columns else pl.Series([None] * frame.height, dtype=pl.String)).alias("unread"),
         ]
     )
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import polars as pl
 
+from flyball.adapters import csv_lines
 from flyball.errors import DataError
 from flyball.pipelines.labels import class_name
 
@@ -28,6 +29,8 @@ class File(NamedTuple):
     """None: Parquet, whose columns have types of their own."""
     escaped: Mapping[str, str] = MappingProxyType({})
     """Column → what Polars calls it, where that is something else."""
+    short: str = ""
+    """In words, which lines lack fields; empty: none."""
 
 
 class Names(NamedTuple):
@@ -38,16 +41,29 @@ class Names(NamedTuple):
     """Nobody has said yet what they are: names where one of the files holds texts."""
 
 
-def read_file(path: Path) -> File:
-    """Raises DataError, OSError, PolarsError."""
+def read_file(path: Path, name: object = None) -> File:
+    """`name`: what it is called in words. Raises DataError, OSError, PolarsError."""
     with path.open("rb") as file:
         magic = file.read(4)
     if not magic:
-        raise DataError(f"the file {path.name} is empty", expected="CSV with a header, or Parquet")
+        raise DataError(f"the file {name or path.name} is empty", expected="CSV with a header, or Parquet")
     # A bracket in the name of a file is no pattern.
     if magic == b"PAR1":
         return File(pl.read_parquet(path, glob=False), None)
-    return read_csv(path)
+    csv_lines.refuse_no_table(path, f"the file {name or path.name}")
+    try:
+        found = read_csv(path)
+    except pl.exceptions.PolarsError as error:
+        if (fault := csv_lines.fault_of(path)) is None:
+            raise
+        words, mend = fault
+        raise DataError(
+            f"the file {name or path.name} cannot be read: {words}", expected="CSV in UTF-8, the header's fields in every line",
+            next_step=mend,
+        ) from error  # fmt: skip
+    # What a line lacks, it lacks at its end.
+    cut = found.frame.width and found.frame[:, -1].null_count()
+    return found._replace(short=csv_lines.short_lines(path)) if cut else found
 
 
 def read_csv(path: Path, *, typed: bool = True) -> File:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from difflib import get_close_matches
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
@@ -12,6 +13,7 @@ from flyball.adapters.environment import own_files
 from flyball.adapters.places import NAMED_BY_URLS, TABLE_READ, letters_in
 from flyball.adapters.schema_file import types_in
 from flyball.adapters.source_files import EXACT, Names, joined, read_file, refuse_repeated_columns
+from flyball.adapters.source_times import lacks_zone, utc
 from flyball.adapters.user_code import kind_and_place, user_code, words_of
 from flyball.control.ports import SCHEMA
 from flyball.errors import DataError, FlyballError, NotInstalled, SourceFailed
@@ -30,14 +32,36 @@ Secret = Callable[[str], str]
 Types = Mapping[str, ColumnType]
 """Feature → what it is."""
 
+
+class Asked(NamedTuple):
+    """What else is known of the rows, and who hears what was made of them."""
+
+    task: Task = "binary"
+    types: Types = MappingProxyType({})
+    """By schema.yaml; flyball.yaml comes first."""
+    say: Callable[[str], None] = lambda _: None
+    """Told once a load of what was taken for granted: a zone, the end of a line that is cut short."""
+
+
 LABEL_KNOWN = "__label_known"
 """When a row's label became known: `data.label_time`, else time + `data.label_delay`."""
 
-UTC_TIME = pl.Datetime("us", "UTC")
+_NOTHING = Asked()
 
-_SPELLINGS = ("%+", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d",
-    "%Y-%m-%d %H:%M:%S%.f%#z")  # fmt: skip
-"""The last is PostgreSQL's: +00 for +00:00."""
+_FILES_TOLD = 5
+
+
+class _Granted(NamedTuple):
+    """What was taken for granted in reading."""
+
+    naive: dict[str, None]
+    """Columns of times, of which some have no zone."""
+    short: list[str]
+    """Of files, in words."""
+
+    def told(self) -> list[str]:
+        naive = [f"no zone in {' and '.join(map(repr, self.naive))}: taken as UTC"] if self.naive else []
+        return [*naive, *self.short[:_FILES_TOLD], *(["and of more files"] if len(self.short) > _FILES_TOLD else [])]
 
 
 class Known(NamedTuple):
@@ -57,28 +81,28 @@ class SourceHistory:
 
     def rows(self, since: datetime, until: datetime) -> pl.DataFrame:
         if self._loaded is None or self._loaded[0] < until:
-            types = types_in(self._project_dir / SCHEMA)
-            self._loaded = (until, load(self._data, self._project_dir, self._secret, until, self._task, types))
+            asked = Asked(self._task, types_in(self._project_dir / SCHEMA))
+            self._loaded = (until, load(self._data, self._project_dir, self._secret, until, asked))
         time = pl.col(self._data.time)
         return self._loaded[1].filter((time >= since) & (time < until))
 
 
-def load(
-    data: DataSpec, project_dir: Path, secret: Secret, until: datetime, task: Task = "binary", types: Types | None = None
-) -> pl.DataFrame:
+def load(data: DataSpec, project_dir: Path, secret: Secret, until: datetime, asked: Asked = _NOTHING) -> pl.DataFrame:
     """All rows that the source has, declared columns only and then LABEL_KNOWN, sorted by time and key.
 
-    `types`: what features are by schema.yaml, before which flyball.yaml comes.
     Columns are Boolean, Int64, Float64 (NaN made null), String, times in UTC microseconds. Raises DataError, SourceFailed.
     """
-    names = _names(data, task, types or {})
-    frame = _read(data, project_dir, secret, until, names)
+    names = _names(data, asked)
+    granted = _Granted({}, [])
+    frame = _read(data, project_dir, secret, until, (names, granted))
     wanted = _declared(data)
     _refuse_missing(frame, wanted)
     if frame.is_empty():
         raise DataError("the data are empty", expected="at least one row", next_step="look at data.source in flyball.yaml")
     times = _times(data)
-    frame = _in_utc(frame.select(wanted), data)
+    frame = _in_utc(frame.select(wanted), data, granted)
+    for words in granted.told():
+        asked.say(words)
     frame = frame.with_columns(_plain(frame[name], named=name in names.said) for name in wanted if name not in times)
     known = pl.col(data.label_time) if data.label_time else pl.col(data.time) + (data.label_delay or timedelta())
     return frame.with_columns(known.alias(LABEL_KNOWN)).sort(data.time, data.key)
@@ -149,12 +173,12 @@ def _times(data: DataSpec) -> list[str]:
     return [name for name in (data.time, data.label_time) if name is not None]
 
 
-def _names(data: DataSpec, task: Task, said: Types) -> Names:
+def _names(data: DataSpec, asked: Asked) -> Names:
     """A class is a name, and a number that is to be predicted is none."""
-    types = {name: data.feature(name).type or said.get(name) for name in data.feature_names}
+    types = {name: data.feature(name).type or asked.types.get(name) for name in data.feature_names}
     categories = [name for name, kind in types.items() if kind == ColumnType.CATEGORY]
     unsaid = frozenset(name for name, kind in types.items() if kind is None)
-    return Names(frozenset([data.key, *categories, *([] if task == "regression" else [data.label])]), unsaid)
+    return Names(frozenset([data.key, *categories, *([] if asked.task == "regression" else [data.label])]), unsaid)
 
 
 def _refuse_missing(frame: pl.DataFrame, wanted: list[str], *, of: str = "the data lack") -> None:
@@ -170,48 +194,9 @@ def _refuse_missing(frame: pl.DataFrame, wanted: list[str], *, of: str = "the da
                     next_step="mend data in flyball.yaml, or the source")  # fmt: skip
 
 
-def _in_utc(frame: pl.DataFrame, data: DataSpec) -> pl.DataFrame:
-    return frame.with_columns(_utc(frame[name], may_be_null=name != data.time) for name in _times(data))
-
-
-def _utc(column: pl.Series, *, may_be_null: bool) -> pl.Series:
-    """Times without a zone are taken as UTC."""
-    parsed = parse_times(column)
-    wrong = column.filter(
-        parsed.is_null() & (column.is_not_null() if may_be_null else pl.repeat(value=True, n=column.len(), eager=True))
-    )
-    if not wrong.is_empty():
-        first = ", ".join(repr(value) for value in wrong.head(3).to_list())
-        raise DataError(f"the column {column.name!r} has {wrong.len()} values that are not a time (first: {first})",
-                        expected="a date or a date and time, such as 2026-01-31T12:00:00Z")  # fmt: skip
-    return parsed.cast(UTC_TIME).alias(column.name)
-
-
-def parse_times(column: pl.Series) -> pl.Series:
-    """Times in UTC; null where a text is none. Raises DataError for a column that holds no times at all."""
-    kind = column.dtype
-    if isinstance(kind, pl.Datetime):
-        return column.dt.convert_time_zone("UTC") if kind.time_zone else column.dt.replace_time_zone("UTC")
-    if kind == pl.Date:
-        return column.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-    if kind == pl.String:
-        return _parse_texts(column)
-    if kind == pl.Null:  # not one was given, so no source could say of what type they are
-        return column.cast(UTC_TIME)
-    raise DataError(
-        f"the column {column.name!r} is of type {kind}", expected="a date or a date and time, such as 2026-01-31T12:00:00Z"
-    )
-
-
-def _parse_texts(column: pl.Series) -> pl.Series:
-    """ISO 8601 in its usual spellings. Others (01/02/2024) are refused: nobody knows which is the month."""
-    parsed = pl.Series(column.name, [None] * column.len(), dtype=UTC_TIME)
-    for spelling in _SPELLINGS:
-        if parsed.null_count() == column.null_count():
-            break
-        read = column.str.to_datetime(spelling, strict=False, time_unit="us", time_zone="UTC")
-        parsed = parsed.zip_with(parsed.is_not_null(), read)
-    return parsed
+def _in_utc(frame: pl.DataFrame, data: DataSpec, granted: _Granted) -> pl.DataFrame:
+    granted.naive.update(dict.fromkeys(name for name in _times(data) if lacks_zone(frame[name])))
+    return frame.with_columns(utc(frame[name], may_be_null=name != data.time) for name in _times(data))
 
 
 def _plain(column: pl.Series, *, named: bool) -> pl.Series:
@@ -237,11 +222,11 @@ def _plain(column: pl.Series, *, named: bool) -> pl.Series:
                     next_step="derive numbers from it in the source (the hour of a time, the length of a list), or make it a text there")  # fmt: skip
 
 
-def _read(data: DataSpec, project_dir: Path, secret: Secret, until: datetime, names: Names) -> pl.DataFrame:
+def _read(data: DataSpec, project_dir: Path, secret: Secret, until: datetime, how: tuple[Names, _Granted]) -> pl.DataFrame:
     source = data.source
     try:
         if source.files is not None:
-            return _read_files(source.files, data, project_dir, names)
+            return _read_files(source.files, data, project_dir, *how)
         if source.delta is not None:
             return _read_delta(_below(project_dir / source.delta, project_dir))
         if source.sql is not None:
@@ -273,7 +258,7 @@ def _read_delta(path: Path) -> pl.DataFrame:
     return delta_files.read(path)
 
 
-def _read_files(pattern: str, data: DataSpec, project_dir: Path, names: Names) -> pl.DataFrame:
+def _read_files(pattern: str, data: DataSpec, project_dir: Path, names: Names, granted: _Granted) -> pl.DataFrame:
     if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
         raise DataError(f"data.source.files is {pattern!r}", expected="a pattern below the project's directory")
     found = (path for path in project_dir.glob(pattern) if path.is_file())
@@ -288,13 +273,15 @@ def _read_files(pattern: str, data: DataSpec, project_dir: Path, names: Names) -
     for path in paths:
         name = path.relative_to(project_dir)
         try:
-            file = read_file(_below(path, project_dir))
+            file = read_file(_below(path, project_dir), name)
         except (OSError, pl.exceptions.PolarsError) as error:
             raise _unreadable(error, f"the file {name}") from error
         _refuse_missing(file.frame, wanted, of=f"the file {name} lacks" if len(paths) > 1 else "the data lack")
         refuse_repeated_columns(file, wanted, name)
+        if file.short:
+            granted.short.append(f"the file {name}: {file.short}")
         # Times file by file: as texts, dates and timestamps of any zone they have no type in common.
-        files.append(file._replace(frame=_in_utc(file.frame.select(wanted), data)))
+        files.append(file._replace(frame=_in_utc(file.frame.select(wanted), data, granted)))
     return joined(files, names)
 
 

@@ -21,6 +21,12 @@ MAX_FAILING_SHARE = 0.05
 MAX_CATEGORIES = 1000
 """More are not listed: a signature is read by people, and every request is held against it."""
 
+MOSTLY_NUMBERS = 0.9
+"""Such a share of numbers is no chance, even where more rows are faulty than may be set aside."""
+
+MANY_NUMBERS = 50
+"""Classes of a ticket, grades, hours: up to here a category of numbers is an ordinary thing, and its model sees each value often enough."""
+
 SHOWN = 10
 
 _ROW = "__row"
@@ -70,6 +76,7 @@ def schema_of(path: Path, frame: pl.DataFrame, data: DataSpec, say: Callable[[st
             )
     kept = read_schema(path).features if path.exists() else {}
     added = {name: _infer(frame[name], data.feature(name).type) for name in data.feature_names if name not in kept}
+    _refuse_unclear(frame, [name for name in added if data.feature(name).type is None])
     could_not = _not_added(path, added) if added else ""
     for words in filter(None, (_perhaps_a_number(frame[name]) for name in added if data.feature(name).type is None)):
         say(words)
@@ -199,6 +206,31 @@ def _perhaps_a_number(column: pl.Series) -> str:
         f"{column.name} is taken for a category, since not all its values are numbers (not {texts.len()} of {values.len()}, such as {texts[0][:20]!r}): "
         f"if it is a number, say so (type: number), and those rows are set aside"
     )
+
+
+def _refuse_unclear(frame: pl.DataFrame, names: list[str]) -> None:
+    """Prices with a few `NA`, or codes of which a few have letters: a model of the one as the other is wrong without a sign. Raises DataError."""
+    unclear = [words for name in names if (words := _number_or_code(frame[name]))]
+    if not unclear:
+        return
+    raise DataError(
+        "nobody can tell numbers from codes here:\n" + "\n".join(f"  {words}" for words in unclear), expected="the type of each",
+        next_step="say it in flyball.yaml, data.features: `NAME: number` (rows with another value are set aside, up to "
+        f"{MAX_FAILING_SHARE:.0%} of all; what is missing, leave empty in the source) or `NAME: category` (each value is a name)",
+    )  # fmt: skip
+
+
+def _number_or_code(column: pl.Series) -> str:
+    """Words, where nearly all texts of a column are numbers, and more of them than codes that a person lists; empty: it is clear."""
+    values = column.drop_nulls()
+    if values.dtype != pl.String:
+        return ""
+    numbers = values.cast(pl.Float64, strict=False)
+    texts = values.filter(numbers.is_null())
+    if not 0 < texts.len() <= (1 - MOSTLY_NUMBERS) * values.len() or numbers.n_unique() <= MANY_NUMBERS:
+        return ""
+    shown = ", ".join(repr(text[:20]) for text in texts.unique(maintain_order=True).head(3).to_list())
+    return f"{column.name}: {numbers.drop_nulls().n_unique():,} different numbers, and {texts.len():,} of {values.len():,} values that are none ({shown})"
 
 
 def _overridden(kept: ColumnSchema, data: DataSpec, name: str) -> ColumnSchema:

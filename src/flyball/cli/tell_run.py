@@ -2,12 +2,12 @@
 
 import json
 import shlex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flyball.cli import draw
 from flyball.control.reports import RunReport, UpReport
 from flyball.records.evidence import Outcome, Verdict
-from flyball.records.jobs import JobStatus
+from flyball.records.jobs import JobStatus, StepResult
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def run_report(report: RunReport, plain: bool) -> "RenderableType":  # noqa: FBT001 - Screen.answer's shape
     parts: list[RenderableType] = []
     if report.steps:
-        rows = [(step.step, f"{step.seconds:.2f} s", _told(step.values)) for step in report.steps]
+        rows = [(step.step, f"{step.seconds:.2f} s", step_result(step)) for step in report.steps]
         parts.append(draw.table(("step", "took", "result"), rows, plain=plain, title="Pipeline", right=("took",)))
     if report.verdicts:
         parts.append(gate_table(report.verdicts, plain=plain))
@@ -37,6 +37,29 @@ def gate_table(verdicts: tuple[Verdict, ...], *, plain: bool, title: str = "Gate
         for verdict in verdicts
     ]  # fmt: skip
     return draw.table(("rule", "outcome", "measured", "n", "error rate", "why"), rows, plain=plain, title=title, right=("n",))
+
+
+_NOT_KEPT = (
+    ("after_as_of", "of after this run's moment"),
+    ("label_unknown", "with a label that is not due yet"),
+    ("label_null", "without a label"),
+    ("before_history", "older than the history asked for"),
+    ("before_since", "of before the moment asked for"),
+)
+
+
+def step_result(step: StepResult) -> str:
+    return _rows_told(step.values) if step.step == "snapshot" and "rows" in step.values else _told(step.values)
+
+
+def _rows_told(values: dict[str, Any]) -> str:
+    """All that were read, and what became of them: rows that are left out without a word are missed by nobody."""
+    rows, dropped = int(values["rows"]), values.get("dropped", {})
+    left_out = [f"{dropped[reason]:,} {words}" for reason, words in _NOT_KEPT if dropped.get(reason)]
+    if not left_out:
+        return f"{rows:,} rows"
+    read = int(values.get("read", rows + sum(dropped.values())))  # a result of an earlier release does not say
+    return f"{read:,} rows read: {', '.join(left_out)}, {rows:,} kept"
 
 
 def _told(values: object) -> str:

@@ -9,7 +9,7 @@ import msgspec
 from flyball.autopilot.autonomy import ACT, OBSERVE, above, below, level_of
 from flyball.autopilot.breaker import GUARDS, PERSON, BreakerPolicy, ChampionMove, EndedAct
 from flyball.control.world import World, put
-from flyball.errors import Conflict
+from flyball.errors import Conflict, NotFound
 from flyball.monitoring.incidents import Tenure
 from flyball.records.bounds import Autonomy, Breaker
 from flyball.records.decisions import Action, Decision
@@ -17,6 +17,8 @@ from flyball.records.events import Event, Put
 from flyball.records.jobs import FINISHED, Job, JobStatus
 from flyball.records.release import Phase, ReleaseState
 from flyball.records.tournaments import Tournament
+from flyball.spec.faults import did_you_mean
+from flyball.spec.policies import AutonomySpec
 
 ACTS_LOOKED_AT = 32
 """The newest that ended: twice as many as flyball.yaml may ask for in a row."""
@@ -223,13 +225,20 @@ def closed(world: World, actor: str, reason: str) -> tuple[str, tuple[Put, ...]]
     return "the breaker is closed: policies may act again, and failures count anew", (put("breaker", world.model, shut),)
 
 
+def refuse_unknown(action: str) -> None:
+    """For a door, before an order of it is written down. Raises NotFound."""
+    known = tuple(AutonomySpec.model_fields)
+    if action not in known:
+        told = f"there is no autonomy of {action[:40]!r}"
+        raise NotFound(told, expected=" or ".join(known), next_step=did_you_mean(action, known) or "flyball status")
+
+
 def raised(world: World, action: str) -> tuple[str, tuple[Put, ...]]:
-    """The levels after a person has given one step back, and that in words. Raises Conflict."""
+    """The levels after a person has given one step back, and that in words. Raises NotFound, Conflict."""
+    refuse_unknown(action)
     most = autonomy_of(world).most
     if action not in most:
-        level = levels(world).get(action)
-        told = f"{action} has lost nothing: flyball.yaml says {level}" if level else f"there is no autonomy of {action[:40]!r}"
-        raise Conflict(told, expected=" or ".join(levels(world)) if level is None else "", next_step="flyball status")
+        raise Conflict(f"{action} has lost nothing: flyball.yaml says {levels(world)[action]}", next_step="flyball status")
     up = above(most[action])
     kept = {kind: level for kind, level in most.items() if kind != action} | ({action: up} if up != ACT else {})
     now = level_of(action, world.spec.autopilot.autonomy.model_dump(), kept)

@@ -48,9 +48,12 @@ def order_classes(values: Iterable[Any], task: Task, positive: str | None, label
 
 def _binary(names: tuple[str, ...], positive: str | None, label: str) -> tuple[str, ...]:
     if len(names) != 2:
-        shown = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
-        raise DataError(f"the label {label!r} has {len(names)} classes ({shown})", expected="two, for task: binary",
-                        next_step="set task: multiclass or task: regression, or mend the label")  # fmt: skip
+        shown = ", ".join(repr(name) for name in names[:5]) + (", …" if len(names) > 5 else "")
+        alike = _alike(names)
+        told = f": {' and '.join(map(repr, alike))} differ by blanks alone" if alike else ""
+        raise DataError(f"the label {label!r} has {len(names)} classes ({shown}){told}", expected="two, for task: binary",
+                        next_step="take the blanks away in the source" if alike
+                        else "set task: multiclass or task: regression, or mend the label")  # fmt: skip
     if positive is None:
         return names
     wanted = positive if positive in names else positive.lower()
@@ -58,6 +61,14 @@ def _binary(names: tuple[str, ...], positive: str | None, label: str) -> tuple[s
         raise DataError(f"data.positive is {positive!r}, and the label {label!r} has the classes {names[0]!r} and {names[1]!r}",
                         expected="one of these two", next_step="mend data.positive in flyball.yaml")  # fmt: skip
     return (names[0] if names[1] == wanted else names[1], wanted)
+
+
+def _alike(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The first that are one class to whoever reads them."""
+    bare: dict[str, list[str]] = {}
+    for name in names:
+        bare.setdefault(name.strip(), []).append(name)
+    return next((tuple(several) for several in bare.values() if len(several) > 1), ())
 
 
 def _by_value(value: Any) -> tuple[int, float, str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from flyball.spec.conditions import check_condition
 from flyball.spec.fields import format_duration
+from flyball.spec.limit_faults import limit_faults
 from flyball.spec.phases import phase_faults
 from flyball.spec.policies import BINARY_ALONE, FITS
 from flyball.spec.project import CLASSIFICATION, REGRESSION
@@ -25,7 +26,7 @@ def cross_faults(tree: Raw) -> tuple[Cross, ...]:
     """All of them, in the order of the file's sections."""
     checks = (
         _source, _columns, _tuning, _metrics, _gates, _release, _strategy, _guards, phase_faults, _slices, _capture, _keep, _policies,
-        _threshold,
+        _threshold, limit_faults,
     )  # fmt: skip
     return tuple(fault for check in checks for fault in check(tree))
 

@@ -10,11 +10,12 @@ Metric = Literal["roc_auc", "pr_auc", "log_loss", "brier", "accuracy", "f1", "ma
 
 
 class TuningSpec(Section):
-    trials: int = Field(default=20, ge=1)
+    trials: int = Field(default=20, ge=1, le=10_000)
+    """A fit each, and all within `train.time_limit`: at most one a second for three hours."""
     metric: Metric | None = None
     """None: the primary metric."""
     space: dict[str, list[Any]] = Field(min_length=1)
-    """Parameter → [low, high] of numbers (whole numbers stay whole), or a list of three or more choices / strings."""
+    """Parameter → the two ends of a range of numbers (whole numbers stay whole), or a list of choices: two or more texts, or three or more numbers."""
 
 
 class TrainSpec(Section):

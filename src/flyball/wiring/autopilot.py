@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from flyball.control import job_story
+from flyball.control import bounds, job_story
 from flyball.control.job_story import JobStory
 from flyball.control.reports import CommandReport
 from flyball.wiring.releases import Controlling, ordering_world
@@ -19,6 +19,7 @@ class Autopilot:
         return self._ordered("close_breaker", actor, reason, {})
 
     def raise_autonomy(self, action: str, actor: str, reason: str) -> CommandReport:
+        bounds.refuse_unknown(action)
         return self._ordered("raise_autonomy", actor, reason, {"action": action})
 
     def stop_serving(self, actor: str, reason: str) -> CommandReport:

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from projects import AS_OF, spec
 
-from flyball.adapters.sources import SourceHistory, load
+from flyball.adapters.sources import Asked, SourceHistory, load
 from flyball.adapters.validation_pandera import schema_of
 from flyball.errors import DataError
 from flyball.records.signature import ColumnType
@@ -23,7 +23,7 @@ def read(directory: Path, files: dict[str, str], pattern: str = "*.csv", **given
     for name, text in files.items():
         (directory / name).write_text(text)
     data = spec(data={"source": {"files": pattern}, "features": given.pop("features", ["hour", "wind", "carrier"])}).data
-    return load(data, directory, lambda name: name, AS_OF, given.pop("task", "binary"), given.pop("types", None))
+    return load(data, directory, lambda name: name, AS_OF, Asked(given.pop("task", "binary"), given.pop("types", {})))
 
 
 def of_carriers(*carriers: str, first: int = 0) -> str:

@@ -7,7 +7,8 @@ import pytest
 import sqlalchemy
 from projects import AS_OF, START, rows, spec
 
-from flyball.adapters.sources import LABEL_KNOWN, SourceHistory, history_of, known_at, load, parse_times
+from flyball.adapters.source_times import parse_times
+from flyball.adapters.sources import LABEL_KNOWN, Asked, SourceHistory, history_of, known_at, load
 from flyball.errors import DataError, FlyballError, NotInstalled, SourceFailed
 from flyball.spec import DataSpec
 
@@ -75,7 +76,10 @@ def test_snapshots_in_a_backup_are_no_rows(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("bad", "words"),
     [
-        (b"id,at,late,hour,wind,carrier\na,2026-01-01,1,1,1,x,secret\n", "the file days/b.csv could not be read: ComputeError$"),
+        (
+            b"id,at,late,hour,wind,carrier\na,2026-01-01,1,1,1,x,secret\n",
+            "the file days/b.csv cannot be read: line 2 has 7 fields, and the header has 6$",
+        ),
         (b"id,at,late,hour,wind\na,2026-01-01,1,1,1\n", "the file days/b.csv lacks the column 'carrier'"),
     ],
 )
@@ -97,7 +101,7 @@ def test_codes_keep_the_zeros_that_they_begin_with(tmp_path: Path) -> None:
     assert found["id"].to_list() == ["007", "08"]
     assert found["late"].to_list() == ["01", "10"]
     assert found["carrier"].to_list() == ["01234", "12345"]
-    numbers = load(declared(source={"files": "rows.csv"}, features=CODES), tmp_path, no_secret, AS_OF, "regression")
+    numbers = load(declared(source={"files": "rows.csv"}, features=CODES), tmp_path, no_secret, AS_OF, Asked("regression"))
     assert numbers["late"].to_list() == [1, 10]
 
 
@@ -276,3 +280,46 @@ def test_a_table_whose_label_time_is_never_known_has_no_label_yet(tmp_path: Path
     data = declared(label_time="known")
     with pytest.raises(DataError, match="100 rows have labels that are known later, or never"):
         known_at(load(data, tmp_path, no_secret, AS_OF), data, AS_OF, None)
+
+
+GOOD_LINE = "a,2026-01-01,1,1,1,x\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (CSV.replace(",", ";") + GOOD_LINE.replace(",", ";").replace("1;x", "1,5;x"), "the file rows.csv is separated by ';'. Expected: CSV separated by commas"),
+        ((CSV + GOOD_LINE).encode("utf-16"), "the file rows.csv is UTF-16"),
+        ((CSV + GOOD_LINE + "b,2026-01-01,1,1,1,gr\u00fcn\n").encode("latin-1"), "line 3 has bytes that are not UTF-8. .*iconv -f WINDOWS-1252"),
+        (CSV + GOOD_LINE + 'b,2026-01-01,1,1,1,"x\n' + GOOD_LINE, "line 3 has a quote that is not closed. "),
+        (CSV + (GOOD_LINE + "b,2026-01-01,1,1,1,x,y\n") * 5, "line 3 has 7 fields, and the header has 6; line 5 .*; line 7 .*; and 2 more"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_table_is_told_with_what_it_is_or_the_lines(tmp_path: Path, content: str | bytes, words: str) -> None:
+    (tmp_path / "rows.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(DataError, match=words):
+        read(tmp_path, source={"files": "rows.csv"})
+
+
+def heard(directory: Path, text: str, **data: object) -> list[str]:
+    write_csv(directory, text)
+    said: list[str] = []
+    load(declared(source={"files": "rows.csv"}, **data), directory, no_secret, AS_OF, Asked(say=said.append))
+    return said
+
+
+def test_a_line_that_is_cut_short_and_a_zone_that_was_taken_for_granted_are_told(tmp_path: Path) -> None:
+    assert heard(tmp_path, CSV + GOOD_LINE + "b,2026-01-01,1,1") == [
+        "no zone in 'at': taken as UTC",
+        "the file rows.csv: 1 line is cut short (line 3 has 4 of the 6 fields of the header): what is not there is taken as missing",
+    ]
+    zoned = GOOD_LINE.replace("2026-01-01", "2026-01-01T12:00:00{}")
+    every = "".join(zoned.format(zone).replace("a,", f"k{at},") for at, zone in enumerate(("Z", "+01:00", "+0100", ".5Z")))
+    assert heard(tmp_path, CSV + every) == []
+    assert heard(tmp_path, CSV + every + zoned.format("")) == ["no zone in 'at': taken as UTC"]
+
+
+def test_numbers_that_are_moments_are_refused_with_the_way_out(tmp_path: Path) -> None:
+    write_csv(tmp_path, CSV + GOOD_LINE.replace("2026-01-01", "1767225600000"))
+    with pytest.raises(DataError, match=r"if these are milliseconds since 1970: .*pl.from_epoch\('at', 'ms'\)"):
+        read(tmp_path, source={"files": "rows.csv"})

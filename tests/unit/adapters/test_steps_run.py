@@ -341,6 +341,10 @@ def test_a_package_knows_where_it_came_from(tmp_path: Path) -> None:
     [
         ("def train(features, label, parameters, seed):\n    return 1 / 0\n", "pipeline:train failed: ZeroDivisionError"),
         ("def train(features, label, parameters, seed):\n    pass\n", "gave a NoneType.*return model"),
+        (
+            "class Half:\n    def predict_proba(self, rows): ...\ndef train(features, label, parameters, seed):\n    return Half()\n",
+            r"gave a Half with predict_proba and without predict\. .*add predict\(self, features\) to Half",
+        ),
         ("def trian(features, label, parameters, seed):\n    pass\n", "no function 'train'.*did you mean 'trian'"),
         ("import nothing_like_this\n", "could not be imported: ModuleNotFoundError"),
         ("def train(:\n", "could not be imported: SyntaxError"),

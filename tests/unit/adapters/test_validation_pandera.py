@@ -267,13 +267,30 @@ def test_a_number_that_float32_cannot_hold_is_set_aside(tmp_path: Path) -> None:
 
 
 def test_a_few_texts_that_make_a_category_of_a_number_are_told_once(tmp_path: Path) -> None:
-    dirty = pl.when(pl.int_range(pl.len()) == 3).then(pl.lit("NA")).otherwise(pl.col("load").cast(pl.String))
+    few = (pl.col("load").round() % 20).cast(pl.String)  # as many as classes of a ticket
+    dirty = pl.when(pl.int_range(pl.len()) == 3).then(pl.lit("NA")).otherwise(few)
     frame, told = FRAME.with_columns(load=dirty, hour=pl.col("hour").cast(pl.String)), []
     declared = spec(data={"features": ["load", "carrier", "hour"]}).data
     for _ in range(2):
         schema_of(tmp_path / "schema.yaml", frame, declared, told.append)
     words = "load is taken for a category, since not all its values are numbers (not 1 of 192, such as 'NA'): "
     assert told == [words + "if it is a number, say so (type: number), and those rows are set aside"]
+
+
+@pytest.mark.parametrize("faulty", [3, 9])
+def test_many_numbers_with_a_few_texts_among_them_are_neither_a_number_nor_a_category_until_somebody_says_so(
+    tmp_path: Path, faulty: int
+) -> None:
+    values = [f"{at / 7:.2f}" if at % 100 >= faulty else "NA" for at in range(200)]
+    frame = FRAME.with_columns(price=pl.Series(values))
+    words = f"price: 19\\d different numbers, and {2 * faulty} of 200 values that are none \\('NA'\\).*`NAME: number`.*up to 5%"
+    with pytest.raises(DataError, match=f"(?s){words.replace('19', '1[89]')}"):
+        schema(tmp_path, frame, ["price"])
+    assert not (tmp_path / "schema.yaml").exists()
+    for kind in ("number", "category"):
+        assert schema(tmp_path, frame, {"price": kind})["price"].type == kind
+        assert schema(tmp_path, frame, ["price"])["price"].type == kind, "what stands in schema.yaml was said"
+        (tmp_path / "schema.yaml").unlink()
 
 
 def test_what_stands_in_texts_is_what_it_would_be_in_a_column_of_its_own_type(tmp_path: Path) -> None:

@@ -32,7 +32,13 @@ def test_many_classes_are_in_order_of_value() -> None:
     ("values", "task", "positive", "words"),
     [
         ([1], "binary", None, "single class \\(1\\)"),
-        ([1, 2, 3], "binary", None, "3 classes \\(1, 2, 3\\).*task: multiclass"),
+        ([1, 2, 3], "binary", None, "3 classes \\('1', '2', '3'\\).*task: multiclass"),
+        (
+            [" 1", "1", "0"],
+            "binary",
+            None,
+            "\\(' 1', '0', '1'\\): ' 1' and '1' differ by blanks alone.*Next: take the blanks away",
+        ),
         (["a", "b"], "binary", "c", "data.positive is 'c'"),
         (list(range(2000)), "multiclass", None, "2000 classes.*regression"),
     ],

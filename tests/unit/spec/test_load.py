@@ -245,6 +245,49 @@ def test_what_two_classes_alone_have_is_refused_elsewhere(task: str, line: str, 
     assert words in faults[path]
 
 
+@pytest.mark.parametrize(
+    ("line", "path", "words"),
+    [
+        ("evaluate: {holdout: 0}", "evaluate.holdout", "found 0 (line 14), expected a share between 0 and 1, both excluded, or a duration"),
+        ("evaluate: {holdout: 100%}", "evaluate.holdout", "found '100%'"),
+        ("evaluate: {holdout: 0d}", "evaluate.holdout", "found '0d'"),
+        ("gates: {absolute: [{metric: roc_auc, at_least: 60}]}", "gates.absolute[0].at_least", "expected from 0 to 1, as the metric. did you mean 0.6?"),
+        ("gates: {absolute: [{metric: brier, at_most: -0.1}]}", "gates.absolute[0].at_most", "found -0.1 with brier"),
+        ("serve: {grpc_port: 8400}", "serve.grpc_port", "found 8400, as serve.port, as it comes (line 14)"),
+        ("serve: {port: 8401}", "serve.port", "found 8401, as serve.control_port, as it comes (line 14)"),
+        ("serve: {port: 9000, control_port: 9000}", "serve.control_port", "found 9000, as serve.port (line 14)"),
+    ],
+)  # fmt: skip
+def test_what_can_never_work_is_a_fault_of_its_line(line: str, path: str, words: str) -> None:
+    faults = faults_of(with_line(line))
+    assert list(faults) == [path]
+    assert words in faults[path]
+
+
+@pytest.mark.parametrize("line", [
+    "serve: {port: 0, grpc_port: 0, control_port: 0}", "serve: {port: 8401, host: 10.0.0.7}", "evaluate: {holdout: 1d}",
+    "gates: {absolute: [{metric: log_loss, at_most: 2}, {metric: brier, at_most: 1}]}",
+])  # fmt: skip
+def test_what_may_work_is_no_fault(line: str) -> None:
+    assert parse_project(with_line(line))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "path", "words"),
+    [
+        ("amount: number", "amount: {minimum: 5, maximum: 1}", "data.features.amount.minimum", "found 5, more than maximum (1) (line 11), expected minimum ≤ maximum"),
+        ("category: category", "category: {type: category, maximum: 3}", "data.features.category.maximum", "found 3 on a category (line 11), expected no maximum"),
+        ("key: order_id", "key: returned", "data.key", "found 'returned', which is the label (line 8)"),
+        ("label_delay: 14d", "label_time: returned", "data.label_time", "found 'returned', which is the label (line 10)"),
+        ("train:\n", "train:\n  tuning: {trials: 1000000000, space: {C: [1, 2]}}\n", "train.tuning.trials", "at most 10000"),
+    ],
+)  # fmt: skip
+def test_columns_and_searches_that_can_never_work_are_faults(before: str, after: str, path: str, words: str) -> None:
+    faults = faults_of(GOOD.replace(before, after, 1))
+    assert list(faults) == [path]
+    assert words in faults[path]
+
+
 def test_a_release_that_waits_for_labels_afterwards_may_be_shorter_than_their_delay() -> None:
     assert parse_project(with_line("release: {labels: while_watching, shadow: {at_most: 7d}}")).release.shadow
 

@@ -15,7 +15,7 @@ from flyball.adapters.ledger import SqliteLedger
 from flyball.adapters.supervisor import Layout
 from flyball.cli.detached_supervisor import main
 from flyball.cli.tell_proofs import verify_report
-from flyball.errors import LedgerDamaged, OperatorError, SpecError, StoreUnavailable
+from flyball.errors import LedgerDamaged, NotFound, OperatorError, SpecError, StoreUnavailable
 from flyball.records.events import Draft, Put
 from flyball.wiring.detached_supervisor import command_of
 from flyball.wiring.exporting import package_of
@@ -33,6 +33,13 @@ def test_where_nothing_was_run_yet_a_person_can_look_around(tmp_path: Path) -> N
     workspace = open_workspace(tmp_path)
     assert workspace.status().trouble == ""
     assert {check.name: check.words for check in workspace.doctor()}["versions"] == "no version is registered yet"
+
+
+def test_the_autonomy_of_an_action_that_does_not_exist_is_a_name_that_does_not_exist(tmp_path: Path) -> None:
+    renamed(tmp_path, "returns")
+    with pytest.raises(NotFound, match="no autonomy of 'retrian'") as refused:
+        open_workspace(tmp_path).autopilot.raise_autonomy("retrian", "user:me", "")
+    assert (refused.value.exit_code, refused.value.next_step) == (2, "did you mean retrain?")
 
 
 @pytest.mark.parametrize("letter", [*NO_PLACE, "%41", "\udcff"])

@@ -1,9 +1,11 @@
 """snapshot, validate: from the source to rows that a model can take."""
 
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import polars as pl
 
 from flyball.adapters import model_input, sources, validation_pandera
@@ -17,6 +19,9 @@ from flyball.records import codec
 from flyball.records.jobs import StepResult
 from flyball.records.signature import Signature
 
+UNLABELLED_TOLD = 0.05
+"""As many as may be set aside for other faults (validation_pandera.MAX_FAILING_SHARE)."""
+
 
 def take_snapshot(run: Run) -> tuple[StepResult, pl.DataFrame]:
     """Look at the source as of the job's moment; what is seen names the step, so unchanged data are the same step."""
@@ -24,19 +29,37 @@ def take_snapshot(run: Run) -> tuple[StepResult, pl.DataFrame]:
     data = request.spec.data
     run.say("snapshot", "reading the source")
     history = sources.history_of(request.job.overrides, request.spec.train.history)
-    types = types_in(run.schema_file)
-    seen = sources.load(data, request.project_dir, run.secret, request.job.as_of, request.spec.task, types)
+    asked = sources.Asked(request.spec.task, types_in(run.schema_file), partial(run.say, "snapshot"))
+    seen = sources.load(data, request.project_dir, run.secret, request.job.as_of, asked)
     known = sources.known_at(seen, data, request.job.as_of, history)
     frame = _since(known.frame.drop(sources.LABEL_KNOWN), data.time, request.job.overrides.get("since"))
+    dropped = {**known.dropped, "before_since": known.frame.height - frame.height}
+    counts = {"read": seen.height, "rows": frame.height, "dropped": dropped}
+    if words := _unlabelled(known, data.label):
+        run.say("snapshot", words)
     order = (data.time, data.key)
     frame = frame.sort(order)
     key = step_key("snapshot", {}, [request.spec.model, content_digest(frame), schema_digest(frame), order])
 
     def work(_: Path) -> dict[str, Any]:
         ref = DeltaSnapshots(request.state_dir / "snapshots").write(request.spec.model, frame, time=data.time, order=order)
-        return {"snapshot": codec.plain(ref), "rows": ref.rows, "dropped": known.dropped}
+        return {"snapshot": codec.plain(ref), **counts}
 
-    return run.cache.do("snapshot", key, work), frame
+    done = run.cache.do("snapshot", key, work)
+    # The same rows may be what is left of other ones.
+    return msgspec.structs.replace(done, values={**done.values, **counts}), frame
+
+
+def _unlabelled(known: sources.Known, label: str) -> str:
+    """Words, where labels are missing of many rows that should have one by now; empty: of few."""
+    missing = known.dropped["label_null"]
+    due = known.frame.height + missing + known.dropped.get("before_history", 0)
+    if missing < UNLABELLED_TOLD * due:
+        return ""
+    return (
+        f"{missing:,} of {due:,} rows whose label should be known have none ({label!r} is null) and are not trained on: "
+        "if those with a label are of another kind, the model learns that kind"
+    )
 
 
 def _since(frame: pl.DataFrame, time: str, since: str | None) -> pl.DataFrame:

@@ -129,10 +129,14 @@ def told(entrypoint: str, project_dir: Path) -> Iterator[None]:
 
 
 def _checked(estimator: Any, entrypoint: str) -> Any:
-    if not callable(getattr(estimator, "predict", None)):
-        raise TrainingError(f"{entrypoint} gave a {type(estimator).__name__}", expected="a fitted estimator with predict (and predict_proba)",
-                            next_step="does the function end with `return model`?")  # fmt: skip
-    return estimator
+    if callable(getattr(estimator, "predict", None)):
+        return estimator
+    kind, half = type(estimator).__name__, callable(getattr(estimator, "predict_proba", None))
+    raise TrainingError(
+        f"{entrypoint} gave a {kind}" + (" with predict_proba and without predict" if half else ""),
+        expected="a fitted estimator with predict (and predict_proba)",
+        next_step=f"add predict(self, features) to {kind}" if half else "does the function end with `return model`?",
+    )
 
 
 def of_estimator(run: Run, fitted: StepResult) -> Callable[[StepResult], bool]:
