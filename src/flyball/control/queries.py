@@ -159,9 +159,9 @@ def versions(world: World) -> tuple[VersionRow, ...]:
     """Registered versions by number."""
     champion = world.get("champion", world.model, Champion)
     releases = [release for release in world.all("release", ReleaseState) if release.phase not in TERMINAL]
-    ranked = [
-        (ROLES.index(_role(unit, champion, releases)), unit) for unit in world.all("unit", Unit) if unit.model == world.model
-    ]
+    first = jobs.waits_to_be_first(world)
+    coming = {*(release.challenger for release in releases if not release.superseded), *([first.id] if first else [])}
+    ranked = [(ROLES.index(_role(unit, champion, coming)), unit) for unit in world.all("unit", Unit) if unit.model == world.model]
     rows = []
     for version in world.all("version", Version):
         # One version has a unit for every policy that it was registered under: the one that matters most speaks for it.
@@ -175,10 +175,10 @@ ROLES = ("champion", "challenger", "previous", "")
 """From what matters most."""
 
 
-def _role(unit: Unit, champion: Champion | None, releases: list[ReleaseState]) -> str:
+def _role(unit: Unit, champion: Champion | None, coming: set[str]) -> str:
     if champion is not None and champion.unit == unit.id:
         return "champion"
-    if any(release.challenger == unit.id for release in releases):
+    if unit.id in coming:
         return "challenger"
     return "previous" if champion is not None and unit.id in champion.verified else ""
 
