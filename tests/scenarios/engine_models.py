@@ -46,6 +46,8 @@ class Model(NamedTuple):
     """Its champion could not be asked about its holdout."""
     capture: Keeping | None = None
     """What flyball.yaml said of capture when it was made."""
+    worse: bool = False
+    """Than who it is judged beside; its other gates it passes."""
 
 
 def truth(x: np.ndarray) -> np.ndarray:
@@ -94,7 +96,7 @@ def make_package(root: Path, name: str, model: Model, signature: Signature = SIG
         environment_digest="b" * 64, snapshot=snapshot, parameters={"wrong": model.wrong}, seed=0,
         capture=model.capture,
     )  # fmt: skip
-    bad = 0.0 if model.passes else 1.0
+    bad = 0.0 if model.passes and not model.worse else 1.0
     evaluation = [
         Evidence(name="log_loss", value=0.4, n=n),
         Evidence(name="log_loss_difference", value=bad, lower=bad - 0.001, upper=bad + 0.001, alpha=0.05, n=n),

@@ -8,6 +8,7 @@ from engine_world import AT_ONCE, DAY, HOUR, SIGNATURE, Model, Project, spec_of
 
 from flyball.control import commands, queries, release_report
 from flyball.control.world import draft, put
+from flyball.records.jobs import Job, JobStatus
 from flyball.records.release import Phase
 from flyball.records.signature import Column, ColumnType
 
@@ -35,6 +36,37 @@ def test_of_several_versions_before_the_first_gateway_the_last_is_served(tmp_pat
     assert project.champion().verified == (last,)
     assert project.phases("r-0002") == ["proposed", "full", "watching"]
     project.holds()
+
+
+def test_what_is_worse_than_who_waits_to_be_the_first_does_not_take_its_place(tmp_path: Path) -> None:
+    project = offline(tmp_path)
+    first = project.version()
+    assert project.version(Model(worse=True)) == ""
+    refused = project.door.get("job", "j-0002", Job)
+    assert refused.status is JobStatus.REFUSED
+    assert f"compared with {first}, which waits to be the first" in refused.error
+    assert "gates.champion in flyball.yaml says by how much" in refused.error
+    come_up(project)
+    assert project.champion().unit == first == project.answering()
+    project.holds()
+
+
+def test_what_is_worse_than_one_that_was_taken_back_before_it_served_is_compared_with_nobody(tmp_path: Path) -> None:
+    project = offline(tmp_path)
+    project.version()
+    project.roll_back("a leak")
+    last = project.version(Model(worse=True))
+    come_up(project)
+    assert project.champion().unit == last
+
+
+def test_the_challenger_before_the_first_gateway_is_who_will_answer(tmp_path: Path) -> None:
+    project = offline(tmp_path)
+    project.version()
+    project.version()
+    assert [row.role for row in queries.versions(project.door)] == ["", "challenger"]
+    come_up(project)
+    assert [row.role for row in queries.versions(project.door)] == ["", "champion"]
 
 
 def test_between_a_draft_and_the_version_that_is_released_instead_a_champion_is_on_its_way(tmp_path: Path) -> None:

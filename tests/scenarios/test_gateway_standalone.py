@@ -11,6 +11,7 @@ import threading
 import time
 from pathlib import Path
 
+import cloudpickle
 import grpc
 import httpx
 import msgspec
@@ -204,6 +205,46 @@ def test_a_damaged_package_is_named_in_one_sentence(tmp_path):
         r"found \S+model\.onnx has the digest \w+… \(line 1\), expected \w+…: every byte as the package's manifest says",
         told.stderr,
     ), told.stderr
+
+
+class Lacking:
+    """A model that reads a file when it is asked."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def predict_proba(self, frame: pl.DataFrame) -> None:
+        self.path.read_bytes()
+
+
+def test_a_model_that_lacks_a_file_is_told_by_the_check_on_the_terminal_and_to_clients_without_the_place(tmp_path):
+    cloudpickle.register_pickle_by_value(sys.modules[Lacking.__module__])
+    package(tmp_path / "own", Format.CODE, cloudpickle.dumps(Lacking(tmp_path / "lookup.json")), SIGNATURE)
+    (tmp_path / "routing.yaml").write_text("models: {shop: {champion: own}}")
+    checked = flyball("gateway", "--routing", "routing.yaml", "--check", cwd=tmp_path)
+    assert checked.returncode == 2
+    assert "cannot score an ordinary row" in checked.stderr
+    assert "lookup.json" in checked.stderr
+    said, state = tmp_path / "said", tmp_path / ".flyball-gateway"
+    with (
+        said.open("wb") as out,
+        subprocess.Popen(
+            [*FLYBALL, "gateway", "--routing", "routing.yaml", "--port", "0"], cwd=tmp_path, stdout=out, stderr=subprocess.STDOUT
+        ) as process,
+    ):
+        try:
+            wait_until(lambda: "could not take its routing table" in said.read_text())
+            found = run_file.running(state)
+            token = (state / "token").read_text().strip()
+            refused = httpx.post(
+                f"{found.gateway_url}/models/shop/predict", json={"rows": [ROW]}, headers={"authorization": f"Bearer {token}"}
+            )
+        finally:
+            process.terminate()
+    assert refused.status_code == 503
+    assert "could not take its routing table" in refused.json()["detail"]
+    assert "lookup.json" in refused.json()["detail"]
+    assert str(tmp_path) not in refused.text
 
 
 def test_a_canary_has_its_share_for_as_long_as_the_supervisor_lives(start):

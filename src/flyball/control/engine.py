@@ -21,7 +21,7 @@ from flyball.control.units import UnitShelf
 from flyball.control.windows import Signalled, Windows
 from flyball.control.world import World
 from flyball.errors import Fenced, Outdated
-from flyball.records.jobs import FINISHED, Job, JobStatus
+from flyball.records.jobs import FINISHED, Job
 from flyball.records.release import ReleaseState
 from flyball.records.unit import Unit
 
@@ -165,14 +165,13 @@ class Engine:
             pause(0.1)
 
     def _propose_what_was_registered(self) -> None:
-        # The last to come, though asked for before another, and whatever the clock said then.
-        registered = [job for job in self.world.by_last_event("job", Job) if job.status is JobStatus.REGISTERED]
+        last = jobs.last_registered(self.world)
         if traffic.stop_of(self.world) is not None:
             return  # without traffic there is nothing to judge it by
-        unit: Unit | None = jobs.unit_of_job(self.world, registered[-1]) if registered else None
-        if unit is None or jobs.release_of(registered[-1], self.world.all("release", ReleaseState)) is not None:
+        unit: Unit | None = jobs.unit_of_job(self.world, last) if last is not None else None
+        if last is None or unit is None or jobs.release_of(last, self.world.all("release", ReleaseState)) is not None:
             return
-        self.releases.propose(unit.id, registered[-1].cause, registered[-1].id)
+        self.releases.propose(unit.id, last.cause, last.id)
 
     def _reconcile_traffic(self) -> None:
         traffic.declare(self.world, self.shelf)

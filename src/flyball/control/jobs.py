@@ -1,6 +1,7 @@
 """Pipeline runs as durable work: observe, else launch, else wait. A child does the steps; the gate and the registration happen here."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -114,8 +115,8 @@ def _wait_or_launch(world: World, shelf: UnitShelf, job: Job, report: JobReport)
 
 def step_request(world: World, shelf: UnitShelf, job: Job) -> StepRequest:
     """What the child may use."""
-    champion = world.get("champion", job.model, Champion)
-    place, served = world.place, shelf.served(champion.unit) if champion else None
+    beside = _beside(world, shelf)
+    place, served = world.place, shelf.served(beside) if beside else None
     request = StepRequest(job, world.spec, place.project_dir, place.steps_dir, served, schema_file=place.own_schema)
     if tournaments.order_of(job) is None:
         return request
@@ -136,17 +137,18 @@ def _gate(world: World, shelf: UnitShelf, job: Job, report: JobReport) -> Job:
             "job.failed",
             error="the tournament was held again after it was decided, and nobody was fitted",
         )
-    champion = world.get("champion", job.model, Champion)
-    if _is_of_another(report, champion):
+    beside = _beside(world, shelf)
+    if _is_of_another(report, beside):
         return _judged_again(world, shelf, job)
     package = package_of(world, report)
     lineage = world.ports.packages.lineage(package)
     situation = GateSituation(
         candidate=lineage.run_key,
         challenger=f"run {lineage.run_key[:12]} of job {job.id}",
-        champion=champion.unit if champion else None,
+        champion=beside,
         evidence=world.ports.packages.evaluation(package),
         requested_by=job.cause,
+        waits=beside is not None and world.get("champion", job.model, Champion) is None,
     )
     policy = gate_policy_of(world.spec)
     now = world.now()
@@ -161,14 +163,40 @@ def _gate(world: World, shelf: UnitShelf, job: Job, report: JobReport) -> Job:
     return _register(world, shelf, moved, report) if passed else moved
 
 
-def _is_of_another(report: JobReport, champion: Champion | None) -> bool:
-    """Whether it was judged beside a champion that is champion no more; a run of an earlier release does not say."""
+def _beside(world: World, shelf: UnitShelf) -> str | None:
+    """The unit that a run is judged beside: the champion, or, where there is none, who waits to be the first and would have to give way."""
+    champion = world.get("champion", world.model, Champion)
+    if champion is not None:
+        return champion.unit
+    first = waits_to_be_first(world)
+    with suppress(ArtifactDamaged, NotFound):  # what cannot be served keeps nobody from its place
+        return shelf.served(first.id).unit.id if first is not None else None
+    return None
+
+
+def waits_to_be_first(world: World) -> Unit | None:
+    """Who becomes champion, as things stand; None: there is one, or nobody waits."""
+    last = last_registered(world)
+    if last is None or world.get("champion", world.model, Champion) is not None:
+        return None
+    release = release_of(last, world.all("release", ReleaseState))
+    return None if release is not None and release.phase in TAKEN_BACK else unit_of_job(world, last)
+
+
+def last_registered(world: World) -> Job | None:
+    """The last to come, though asked for before another, and whatever the clock said then."""
+    registered = [job for job in world.by_last_event("job", Job) if job.status is JobStatus.REGISTERED]
+    return registered[-1] if registered else None
+
+
+def _is_of_another(report: JobReport, beside: str | None) -> bool:
+    """Whether it was judged beside another than it would be now; a run of an earlier release does not say."""
     values = next((result.values for result in reversed(report.results) if result.step == "evaluate"), {})
-    return "champion" in values and values["champion"] != (champion.unit if champion else None)
+    return "champion" in values and values["champion"] != beside
 
 
 def _judged_again(world: World, shelf: UnitShelf, job: Job) -> Job:
-    """Beside the present champion: a child is started once more, and finds in the cache what does not depend on it."""
+    """Beside who answers now, or waits to: a child is started once more, and finds in the cache what does not depend on it."""
     world.say("plain", f"job {job.id}: the champion has changed since its model was judged; it is judged again")
     world.ports.executor.forget(job.id)
     # No child has died, so this is no further attempt.

@@ -107,7 +107,7 @@ class StepRequest(NamedTuple):
     state_dir: Path
     """`.flyball/` (or what replays share): where cache and snapshots lie."""
     champion: ServedUnit | None
-    """To compare with on the same recent rows; None: there is no champion."""
+    """To compare with on the same recent rows: the champion or, while there is none, who waits to be the first. None: there is nobody."""
     earlier: tuple[ServedUnit, ...] = ()
     """Verified units that compete in the job's tournament."""
     tried: tuple[Tournament, ...] = ()

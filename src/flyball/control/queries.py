@@ -161,9 +161,9 @@ def versions(world: World) -> tuple[VersionRow, ...]:
     """Registered versions by number."""
     champion = world.get("champion", world.model, Champion)
     releases = [release for release in world.all("release", ReleaseState) if release.phase not in TERMINAL]
-    ranked = [
-        (ROLES.index(_role(unit, champion, releases)), unit) for unit in world.all("unit", Unit) if unit.model == world.model
-    ]
+    first = jobs.waits_to_be_first(world)
+    coming = {*(release.challenger for release in releases if not release.superseded), *([first.id] if first else [])}
+    ranked = [(ROLES.index(_role(unit, champion, coming)), unit) for unit in world.all("unit", Unit) if unit.model == world.model]
     made = {job.version: job.id for job in reversed(world.all("job", Job)) if job.version is not None}  # the first one made it
     rows = []
     for version in world.all("version", Version):
@@ -178,10 +178,10 @@ ROLES = ("champion", "challenger", "previous", "")
 """From what matters most."""
 
 
-def _role(unit: Unit, champion: Champion | None, releases: list[ReleaseState]) -> str:
+def _role(unit: Unit, champion: Champion | None, coming: set[str]) -> str:
     if champion is not None and champion.unit == unit.id:
         return "champion"
-    if any(release.challenger == unit.id for release in releases):
+    if unit.id in coming:
         return "challenger"
     return "previous" if champion is not None and unit.id in champion.verified else ""
 

@@ -4,7 +4,8 @@ Rules: the absolute gates (the point value; its interval is shown), the champion
 end of its interval), parity of the served form, latency. What could not be measured is an error, and only a pass of all registers. Where the champion was
 fitted on the very rows or cannot be asked about them, or there are so few that two equal models would not pass, there is nothing to compare on: a rule that
 nobody declared is left out, in words, where the release has to compare the two on live rows before it settles; otherwise, as one that flyball.yaml has, it
-is inconclusive where more rows would settle it, and an error where nothing would as long as that champion answers.
+is inconclusive where more rows would settle it, and an error where nothing would as long as that champion answers. Before anybody is champion, who waits to be
+the first stands in its place: what is shown to be worse than that one is refused.
 """
 
 import math
@@ -19,6 +20,8 @@ from flyball.spec import ProjectSpec
 from flyball.stats.metrics import HIGHER_IS_BETTER
 
 PARITY = "parity_max_difference"
+REFUSED_MISSING = "refused_missing"
+"""Values that rows of the data lack, and the trained model refuses to do without."""
 LATENCY = "latency_p99_ms"
 UNSEEN = "champion_unseen_rows"
 UNASKED = "champion_unasked"
@@ -80,11 +83,12 @@ class GateSituation(msgspec.Struct, frozen=True, kw_only=True):
     challenger: str
     """Who it is, for a person."""
     champion: str | None
-    """Unit id that answers now; None: there is none to compare with."""
+    """Unit id that answers now, or `waits` to be the first that does; None: there is none to compare with."""
     evidence: tuple[Evidence, ...]
     """A metric's name: its value on the holdout. `<metric>_difference`: challenger − champion on the same rows, paired. `champion_<metric>`: the
     champion's value there. And PARITY, LATENCY; UNSEEN; and why there is no difference: UNASKED, `<metric>_too_few`."""
     requested_by: str = ""
+    waits: bool = False
 
 
 def policy_of(spec: ProjectSpec) -> GatePolicy:
@@ -116,6 +120,9 @@ def decide(situation: GateSituation, policy: GatePolicy, now: datetime) -> Plan:
     compared, judged = _beside_champion(policy, situation)
     verdicts += judged
     verdicts.append(_at_most("parity", _find(situation, PARITY), policy.parity))
+    refused = _told(situation, REFUSED_MISSING)
+    if refused is not None:  # one such row is a failure of all that are asked for with it
+        verdicts.append(Verdict(rule="missing", outcome=Outcome.FAIL, evidence=refused, words=refused.note))
     verdicts.append(_at_most("latency", _find(situation, LATENCY), policy.latency_p99_ms))
     outcome = worst(tuple(verdict.outcome for verdict in verdicts))
     return Plan(
@@ -137,6 +144,8 @@ def _beside_champion(policy: GatePolicy, situation: GateSituation) -> tuple[str,
     """Whom with, in words, and the verdict of the rule against the champion; none: it is left out."""
     if situation.champion is None:
         return "there is no champion, so the rule against the champion is left out", []
+    if situation.waits:
+        return _beside_first(policy, situation)
     declared, live = policy.champion, _LIVE.get(policy.compared_live, "")
     rule, found = _within(declared, situation), _find(situation, f"{declared.metric}_difference")
     marker = _incomparable(rule.metric, situation)
@@ -153,6 +162,20 @@ def _beside_champion(policy: GatePolicy, situation: GateSituation) -> tuple[str,
         why = f"{_shown(found)}{where}: so few rows would not show that two equal models are within the margin of {rule.margin:g}"
         return f"the rule against the champion {situation.champion} is left out: {why}; {live}", []
     return f"compared with the champion {situation.champion}{where}", [verdict]
+
+
+def _beside_first(policy: GatePolicy, situation: GateSituation) -> tuple[str, list[Verdict]]:
+    """Nobody is answered yet, and whoever is registered next takes the place: what is shown to be worse must not. What is not known keeps nobody out: no
+    release could find it out beside one that serves nobody."""
+    rule = _within(policy.champion, situation)
+    verdict = _champion(rule, _find(situation, f"{rule.metric}_difference"))
+    who = f"{situation.champion}, which waits to be the first"
+    if verdict.outcome is Outcome.PASS:
+        return f"compared with {who}", [verdict]
+    if verdict.outcome is not Outcome.FAIL:
+        return f"the rule against the champion is left out beside {who}: {verdict.words}", []
+    words = f"{verdict.words}, and {situation.champion} waits to be the first; where the worse one is meant, gates.champion in flyball.yaml says by how much"
+    return f"compared with {who}", [msgspec.structs.replace(verdict, words=words)]
 
 
 def _incomparable(metric: str, situation: GateSituation) -> Evidence | None:

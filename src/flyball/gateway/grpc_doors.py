@@ -27,6 +27,7 @@ from flyball.gateway.openinference import metadata, rpc
 from flyball.gateway.openinference.asking import InferRequest, pinned
 from flyball.gateway.openinference.messages import HEALTH, OPEN_INFERENCE, messages
 from flyball.gateway.openinference.wire import refuse_countless
+from flyball.gateway.problems import without_places
 from flyball.gateway.receiving import Receiving
 from flyball.gateway.refusals import Refusals
 from flyball.gateway.routes import Door
@@ -324,7 +325,7 @@ async def _abort(context: Any, refused: FlyballError | None) -> Any:
     if refused is None:
         return await context.abort(grpc.StatusCode.INTERNAL, "The gateway failed; its log says more.")
     code = _CODES.get(refused.http_status, grpc.StatusCode.FAILED_PRECONDITION)
-    words = refused.message
+    words = without_places(refused.message) if isinstance(refused, ModelFailed) else refused.message
     return await context.abort(
         code, words if len(words) <= MAX_MESSAGE_CHARACTERS else f"{words[:MAX_MESSAGE_CHARACTERS]}…", _trailers(refused)
     )

@@ -20,7 +20,7 @@ from flyball.gateway.metrics import Metrics
 from flyball.gateway.openinference import metadata, rest, wording
 from flyball.gateway.openinference.asking import pinned
 from flyball.gateway.pieces import Pieces
-from flyball.gateway.problems import JSON, Response, json_response, problem
+from flyball.gateway.problems import JSON, Response, json_response, problem, problem_of
 from flyball.gateway.tables import LiveRoute, LiveTable, Tables
 from flyball.gateway.validation import Body, Rows
 from flyball.records import codec
@@ -94,7 +94,7 @@ class Handlers:
         if self.draining:
             return problem(503, "This gateway is draining.", headers=[(b"retry-after", b"1")])
         if self._tables.live is None:
-            return problem(503, "This gateway has no routing table yet.", headers=[(b"retry-after", b"1")])
+            return problem_of(self._tables.refusal())
         return json_response({"ready": True})
 
     async def _server_metadata(self, _: Request) -> Response:

@@ -80,7 +80,7 @@ class Inference:
         """Raises NotFound; HttpRefused 503 while there is no table, or nobody in it who could answer."""
         table = self._tables.live
         if table is None:
-            raise HttpRefused(503, "This gateway has no routing table yet", headers=[("retry-after", "1")])
+            raise self._tables.refusal()
         live = table.routes.get(model)
         if live is None and model in table.absent:
             raise HttpRefused(503, f"No unit of {model} could be loaded here; its log says why", headers=[("retry-after", "5")])

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from flyball.errors import Fault, FlyballError, HttpRefused, ModelFailed, Overloaded, RequestError
+from flyball.records.words import NO_TABLE
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -15,6 +16,9 @@ JSON = b"application/json"
 PROBLEM = b"application/problem+json"
 
 _ROW = re.compile(r"rows\[(\d+)\](?:\.(.*))?", re.DOTALL)
+
+_PLACE = re.compile(r"(?<=['\"])/(?:[^'\"\n]*/)?(?=[^'\"\n/]*['\"])|(?<![\w./~:'\"])/(?:[^\s/'\":,;()]+/)*(?=[^\s/'\":,;()])")
+"""Of an absolute path all but its name, in quotes or without."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -48,6 +52,19 @@ def problem(status: int, detail: str, *, headers: Headers = (), **more: Any) -> 
     return Response(status, _encode({**head, **more}), PROBLEM, headers)
 
 
+def without_places(words: str) -> str:
+    """Without the directories of this machine, which are nobody's business beyond it: a model that lacks a file says where it looked."""
+    return _PLACE.sub("", words)
+
+
+def no_table(why: str) -> HttpRefused:
+    """Of a gateway that serves nothing. `why` as its tables have it; empty: one is being loaded."""
+    words = f"This gateway has {NO_TABLE}"
+    if why and not why.startswith(NO_TABLE):
+        words = f"This gateway could not take its routing table: {without_places(why)}"
+    return HttpRefused(503, words.rstrip("."), headers=[("retry-after", "1")])
+
+
 def problem_of(error: FlyballError) -> Response:
     """The document that an error of the tree becomes."""
     headers: list[tuple[bytes, bytes]] = []
@@ -63,7 +80,8 @@ def problem_of(error: FlyballError) -> Response:
         headers.append((b"retry-after", str(error.retry_after).encode()))
     if isinstance(error, HttpRefused):
         headers += [(name.encode(), value.encode()) for name, value in error.headers]
-    return problem(error.http_status, error.message, headers=headers)
+    words = without_places(error.message) if isinstance(error, ModelFailed) else error.message
+    return problem(error.http_status, words, headers=headers)
 
 
 def _fault(fault: Fault) -> dict[str, Any]:

@@ -12,9 +12,10 @@ from pathlib import Path
 import msgspec
 
 from flyball.capture.keeping import Keeper
-from flyball.errors import ArtifactDamaged, Conflict, FlyballError, StoreUnavailable
+from flyball.errors import ArtifactDamaged, Conflict, FlyballError, HttpRefused, StoreUnavailable
 from flyball.gateway.breaker import Breaker
 from flyball.gateway.keepers import Keepers
+from flyball.gateway.problems import no_table
 from flyball.gateway.queueing import Queue, Turns
 from flyball.gateway.readers import Readers
 from flyball.gateway.runtimes.contract import Columns
@@ -23,12 +24,11 @@ from flyball.gateway.units import LoadedModel, Shelf
 from flyball.records import codec
 from flyball.records.routing import Places, Route, RoutingTable, ServedUnit, share
 from flyball.records.scores import Scores
+from flyball.records.words import NO_TABLE
 
 STAND_IN_SECONDS, SLOWER = 2.0, 10.0
 """A client that names no deadline waits for a challenger no longer than this and ten times what its calls took when it was loaded: one that hangs would
 cost each of its clients the five seconds of a code model's deadline, and its circuit half a minute to open."""
-
-NO_TABLE = "no routing table yet"
 
 log = logging.getLogger("flyball.gateway")
 
@@ -238,6 +238,10 @@ class Tables:
     @property
     def _none_yet(self) -> bool:
         return self.error.startswith(NO_TABLE)  # what to do about it follows
+
+    def refusal(self) -> HttpRefused:
+        """What is said while none is live."""
+        return no_table(self.error)
 
     def changed(self) -> bool:
         """Whether the file is another one than at the last reload."""

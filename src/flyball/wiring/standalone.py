@@ -12,6 +12,7 @@ from flyball.adapters.gateways_http import HttpGateways
 from flyball.adapters.standalone.retention import hand_over
 from flyball.adapters.standalone.routes import Published
 from flyball.adapters.standalone.routing_file import RoutingFile
+from flyball.adapters.standalone.trial import refuse_what_does_not_answer
 from flyball.adapters.standalone.watched_file import WatchedFile
 from flyball.adapters.token import owner_token
 from flyball.control.ports import Say
@@ -43,9 +44,10 @@ class StandaloneOptions(NamedTuple):
 
 
 def check_routing(routing: Path) -> StandaloneReport:
-    """What the file says. Raises SpecError with every fault of its keys, or, where they are right, of its packages."""
+    """What the file says. Raises SpecError with every fault of its keys, or, where they are right, of its packages, or with why one does not answer."""
     file = RoutingFile(routing)
     routes, notes, _ = file.compiled()
+    refuse_what_does_not_answer(routes, file.path.name, SystemClock())
     return StandaloneReport(
         gateway_url="",
         pid=os.getpid(),

@@ -106,7 +106,7 @@ def supervise_standalone(routing: Path, order: Order, say: "Say", write: Callabl
         Follower(WatchedFile(routing, order.seen), _taking(routing, order), say),
     ):
         threading.Thread(
-            target=_tell_when_ready, args=(supervisor.url_of(listening), lambda: write(order.ready)), daemon=True
+            target=_tell_when_ready, args=(supervisor.url_of(listening), lambda: write(order.ready), say), daemon=True
         ).start()
         supervisor.run(layout, supervisor.Doors(listening, grpc, None), say)
 
@@ -116,11 +116,15 @@ def _taking(routing: Path, order: Order) -> list[str]:
     return [sys.executable, *words, *(["--json"] if order.manner.as_json else [])]
 
 
-def _tell_when_ready(url: str, tell: Callable[[], None]) -> None:
-    deadline = time.monotonic() + READY_SECONDS
+def _tell_when_ready(url: str, tell: Callable[[], None], say: "Say") -> None:
+    deadline, told = time.monotonic() + READY_SECONDS, ""
     while time.monotonic() < deadline:
         if supervisor.model_ready(url):
             with suppress(*UNSAID):  # what serves goes on, whether or not that can be told
                 tell()
             return
+        if (why := supervisor.why_no_model(url)) and why != told:
+            with suppress(*UNSAID):
+                say("bad", why)
+            told = why
         time.sleep(0.05)

@@ -393,3 +393,27 @@ def test_what_the_user_declares_is_what_is_judged():
         latency_p99_ms=5.0,
         compared_live="before_full",
     )
+
+
+def test_values_that_rows_lack_and_the_model_refuses_to_do_without_fail_the_gate():
+    note = "the trained model refuses missing values of b, which 26 of 1,000 rows have: put an imputer before it"
+    plan = decide(situation(missing=Evidence(name="refused_missing", value=26.0, n=1000, note=note)), POLICY, NOW)
+    assert (plan.actions[0].kind, judged(plan, "missing").outcome) == ("refuse", Outcome.FAIL)
+    assert note in plan.rationale
+
+
+@pytest.mark.parametrize(
+    ("interval", "kind", "words"),
+    [
+        ((-0.001, 0.001), "register", "compared with u1, which waits to be the first"),
+        ((0.5, 0.9), "refuse", "u1 waits to be the first; where the worse one is meant"),
+        ((-0.5, 0.9), "register", "is left out beside u1, which waits to be the first: "),
+        (None, "register", "could not be measured"),
+    ],
+)
+def test_who_waits_to_be_the_first_gives_way_unless_the_newer_one_is_shown_to_be_worse(interval, kind, words):
+    found = measured("log_loss_difference", sum(interval) / 2, *interval) if interval else None
+    asked = msgspec.structs.replace(situation(log_loss_difference=found), waits=True)
+    plan = decide(asked, POLICY, NOW)
+    assert plan.actions[0].kind == kind
+    assert words in plan.rationale

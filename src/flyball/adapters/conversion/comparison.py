@@ -11,6 +11,7 @@ from flyball.records.scores import Scores
 from flyball.records.signature import ColumnType, Signature
 
 UNSEEN = "flyball: an unseen category"
+MISSING = "missing values"
 
 
 class Compared(NamedTuple):
@@ -20,6 +21,8 @@ class Compared(NamedTuple):
     scores: Scores
     refused: tuple[str, ...]
     """What the estimator itself cannot answer, in words; those rows are left out."""
+    refuses_missing: tuple[str, ...] = ()
+    """Columns of which the signature takes a missing value, and the estimator does not."""
 
 
 def difference(run: Model, compared: Compared, scale: float) -> float:
@@ -30,6 +33,7 @@ def rows_to_compare(estimator: Any, features: pl.DataFrame, holdout: pl.DataFram
     """The holdout, and edge rows: each column missing, unseen and at and beyond its extremes, in three rows of the holdout."""
     edges = _edges(features, holdout.gather_every(max(1, holdout.height // 3)).head(3), signature)
     refused: list[str] = []
+    refuses_missing = []
     kept = []
     for name, rows in edges.items():
         try:
@@ -37,8 +41,9 @@ def rows_to_compare(estimator: Any, features: pl.DataFrame, holdout: pl.DataFram
             kept.append(rows)
         except Exception as error:  # noqa: BLE001 - the user's estimator: what it cannot answer is told, not compared
             refused.append(f"the trained model refuses {name}: {type(error).__name__}: {' '.join(str(error).split())[:120]}")
+            refuses_missing += [column.name for column in signature.columns if name == f"{MISSING} of {column.name}"]
     frame = pl.concat([holdout, *kept])
-    return Compared(frame, estimators.score(estimator, frame, signature), tuple(refused))
+    return Compared(frame, estimators.score(estimator, frame, signature), tuple(refused), tuple(refuses_missing))
 
 
 def _edges(features: pl.DataFrame, base: pl.DataFrame, signature: Signature) -> dict[str, pl.DataFrame]:

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import polars as pl
 
 from flyball.adapters import conversion, estimators
-from flyball.adapters.conversion import MANY_ROWS, Served
+from flyball.adapters.conversion import MANY_ROWS, Compared, Served, answers_elsewhere
 from flyball.adapters.environment import code_files, refuse_change
 from flyball.adapters.mlflow_models import save_model
 from flyball.adapters.packages import LINEAGE, MANIFEST, LocalPackages, make_manifest
@@ -23,6 +24,7 @@ from flyball.adapters.user_code import user_code
 from flyball.adapters.validation_pandera import enforced
 from flyball.control.keeping import keeping_of
 from flyball.control.world import moment
+from flyball.gates.decide import REFUSED_MISSING
 from flyball.monitoring import blocks
 from flyball.pipelines.evaluation import label_scale
 from flyball.pipelines.graph import step_key
@@ -31,7 +33,8 @@ from flyball.records.evidence import Evidence
 from flyball.records.jobs import StepResult
 from flyball.records.keeping import Keeping
 from flyball.records.signature import Signature
-from flyball.records.unit import Lineage, SnapshotRef
+from flyball.records.unit import Format, Lineage, SnapshotRef
+from flyball.records.words import listed
 
 PACKAGE = "package"
 
@@ -83,10 +86,12 @@ def package(run: Run, keys: dict[str, str], done: Results, order: PackageOrder) 
         found = codec.decode((evaluated / EVALUATION).read_bytes(), list[Evidence])
         answered = np.asarray(pl.read_parquet(evaluated / SCORES, glob=False).to_numpy(), dtype=np.float64)
         with user_code(run.request.project_dir):
-            served = _convert(run, (fitted / ESTIMATOR).read_bytes(), rows, holdout, signature, scale)
+            served, compared = _convert(run, (fitted / ESTIMATOR).read_bytes(), rows, holdout, signature, scale)
+            signature, refused = _promised(run, signature, compared.refuses_missing, before.followed_by(holdout).features)
+            served = _without_project(run, served, compared, signature, scale)
             with told(f"the served model of {run.request.spec.train.entrypoint}", run.request.project_dir):
                 held = _answered(served, holdout.features, _hidden(run), rows.features)
-                measured = (_parity(served, signature), *_latency(served, holdout.features), *_speedups(served))
+                measured = (_parity(served, signature), *refused, *_latency(served, holdout.features), *_speedups(served))
             judged_by = tuple(watched(run, Made(signature, rows, holdout, answered, scale, served.run)))
         save_model(root / "model", served.format, served.content, run.request.project_dir, code_files(run.request.project_dir))
         lineage = lineage_of(run, done, order)
@@ -100,7 +105,7 @@ def package(run: Run, keys: dict[str, str], done: Results, order: PackageOrder) 
         (root / MANIFEST).write_bytes(codec.encode(manifest))
         return {
             "package": PACKAGE, "format": served.format, "manifest_digest": codec.digest(manifest), "run_key": order.run_key, "words": list(served.words),
-            "estimator_digest": estimator_digest(run, order.fitted), "parity": served.parity,
+            "estimator_digest": estimator_digest(run, order.fitted), "parity": served.parity, "without_project": True,
             "latency_ms": {item.name: item.value for item in measured if item.name.startswith("latency_")},
         }  # fmt: skip
 
@@ -109,7 +114,9 @@ def package(run: Run, keys: dict[str, str], done: Results, order: PackageOrder) 
         "package",
         package_key(run, keys, order.schema),
         work,
-        lambda made: its(made) and _is_whole(run, made) and _quick_enough(run, made),
+        lambda made: (
+            its(made) and made.values.get("without_project", False) and _is_whole(run, made) and _quick_enough(run, made)
+        ),
     )
 
 
@@ -187,14 +194,48 @@ def lineage_of(run: Run, done: Results, order: PackageOrder) -> Lineage:
     )  # fmt: skip
 
 
-def _convert(run: Run, pickled: bytes, rows: Rows, holdout: Rows, signature: Signature, scale: float) -> Served:
+def _convert(run: Run, pickled: bytes, rows: Rows, holdout: Rows, signature: Signature, scale: float) -> tuple[Served, Compared]:
     estimator = estimators.read(pickled)
     run.say("package", "converting to the served form", 0.1)
     compared = conversion.rows_to_compare(estimator, rows.features, holdout.features, signature)
     served = conversion.convert(estimator, pickled, signature, compared, run.request.spec.gates.parity, scale)
     words = f"served as {served.format}; differs by {served.parity:.2g} at most on {served.rows:,} rows"
     run.say("package", words + "".join(f"; {each}" for each in served.words), 0.6)
-    return served
+    return served, compared
+
+
+def _without_project(run: Run, served: Served, compared: Compared, signature: Signature, scale: float) -> Served:
+    """As measured where nothing but its package answers; a data format has nothing else anywhere."""
+    if served.format is not Format.CODE:
+        return served
+    run.say("package", "asking the served model without its project", 0.7)
+    project_dir = run.request.project_dir
+    answers = answers_elsewhere(served.content, code_files(project_dir), project_dir, signature, compared.frame)
+    return served._replace(parity=max(served.parity, float(np.abs(answers - compared.scores).max() / scale)))
+
+
+def _promised(
+    run: Run, signature: Signature, refused: Sequence[str], rows: pl.DataFrame
+) -> tuple[Signature, tuple[Evidence, ...]]:
+    """What requests may leave out, where the trained model refuses missing values of the columns `refused`. Of one that no row lacks the signature takes none:
+    such a request is told so, and the others beside it are not lost. Where rows of the data lack it, requests will: that is for the gate."""
+    lacking = {name: int(_is_missing(rows[name]).sum()) for name in refused}
+    needed = [name for name, count in lacking.items() if not count]
+    if needed:
+        run.say(
+            "package",
+            f"requests must have {listed(needed)}: the trained model refuses missing values, and no row of the data lacks it",
+        )
+    columns = tuple(msgspec.structs.replace(each, missing=False) if each.name in needed else each for each in signature.columns)
+    met = {name: count for name, count in lacking.items() if count}
+    told = " and ".join(f"{name}, which {count:,} of {rows.height:,} rows have" for name, count in met.items())
+    words = f"the trained model refuses missing values of {told}: put an imputer before it, or say missing: false in schema.yaml"
+    evidence = Evidence(name=REFUSED_MISSING, value=float(sum(met.values())), n=rows.height, unit="rows", note=words)
+    return msgspec.structs.replace(signature, columns=columns), (evidence,) if met else ()
+
+
+def _is_missing(values: pl.Series) -> pl.Series:
+    return values == "" if values.dtype == pl.String else values.is_nan()
 
 
 def _parity(served: Served, signature: Signature) -> Evidence:

@@ -1,6 +1,6 @@
 """The processes of a project on this machine: started, watched, restarted, ended."""
 
-from flyball.adapters.supervisor.asking import live, model_ready
+from flyball.adapters.supervisor.asking import live, model_ready, why_no_model
 from flyball.adapters.supervisor.detached import start_detached
 from flyball.adapters.supervisor.gateway_process import GatewayProcess, end_leftover
 from flyball.adapters.supervisor.listening import listen, target_of, url_of
@@ -25,4 +25,5 @@ __all__ = [
     "supervise",
     "target_of",
     "url_of",
+    "why_no_model",
 ]

@@ -1,0 +1,159 @@
+"""What answers is what was judged: a code model that needs more of its project than its package holds is none."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from projects import Told, package_in, project, request, rows, served, spec
+
+from flyball.adapters import estimators
+from flyball.adapters.conversion import answers_elsewhere
+from flyball.adapters.environment import code_files
+from flyball.adapters.model_input import feeds_of, frame_of
+from flyball.adapters.packages import LocalPackages
+from flyball.adapters.steps import run_steps
+from flyball.adapters.user_code import own_modules, user_code
+from flyball.errors import TrainingError
+from flyball.gates.decide import REFUSED_MISSING
+from flyball.gateway.runtimes.contract import CodeLimits
+from flyball.gateway.units import load
+from flyball.records.signature import Column, ColumnType, Signature
+
+SIGNATURE = Signature(task="binary", columns=(Column(name="x", type=ColumnType.NUMBER),), classes=("no", "yes"))
+
+READING = """
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+HERE = Path(__file__).parent
+TEXT = str(HERE / "lookup.json")
+KEPT = json.loads((HERE / "lookup.json").read_text())
+
+def lately(x):
+    from lib.late import shifted
+    return shifted(x)
+
+class Model:
+    def predict(self, frame):
+        x = frame["x"].to_numpy()
+        return 1 / (1 + np.exp(-lately(x) * {weight}))
+
+def train(features, label, parameters, seed):
+    return Model()
+"""
+
+
+def written(directory: Path, weight: str) -> Path:
+    (directory / "lib").mkdir(parents=True)
+    (directory / "lib/__init__.py").touch()
+    (directory / "lib/late.py").write_text("def shifted(x):\n    return x + 0.5\n")
+    (directory / "lookup.json").write_text('{"w": 2.0}')
+    (directory / "pipeline.py").write_text(READING.format(weight=weight))
+    return directory
+
+
+def asked_elsewhere(directory: Path, frame: pl.DataFrame) -> np.ndarray:
+    with user_code(directory) as loaded:
+        content = estimators.dump(loaded("pipeline:train")(None, None, {}, 1), own_modules(directory))
+    return answers_elsewhere(content, code_files(directory), directory, SIGNATURE, frame)
+
+
+@pytest.mark.parametrize(
+    "weight",
+    [
+        pytest.param("json.loads((Path(__file__).parent / 'lookup.json').read_text())['w']", id="beside its module"),
+        pytest.param("json.loads((HERE / 'lookup.json').read_text())['w']", id="by a path of its module"),
+        pytest.param("json.load(open(TEXT))['w']", id="by a text of its module"),
+        pytest.param("pl.read_json(TEXT)['w'][0]", id="by a library"),
+        pytest.param("json.load(open('lookup.json'))['w']", id="where it is started"),
+    ],
+)
+def test_a_model_that_reads_a_file_of_its_project_when_it_is_asked_is_refused_by_the_files_name(
+    tmp_path: Path, weight: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = written(tmp_path / "p", weight)
+    monkeypatch.chdir(directory)
+    with pytest.raises(TrainingError, match=r"the model reads lookup\.json when it is asked") as refused:
+        asked_elsewhere(directory, pl.DataFrame({"x": [0.0, 1.0]}, schema={"x": pl.Float32}))
+    assert "read it in train()" in refused.value.next_step
+
+
+def test_a_model_that_keeps_what_its_project_holds_answers_elsewhere_as_at_home(tmp_path: Path) -> None:
+    found = asked_elsewhere(written(tmp_path / "p", "KEPT['w']"), pl.DataFrame({"x": [0.0, 1.0]}, schema={"x": pl.Float32}))
+    np.testing.assert_allclose(found[:, 0], 1 / (1 + np.exp([-1.0, -3.0])))
+
+
+def test_a_model_that_ends_its_process_is_told(tmp_path: Path) -> None:
+    directory = written(tmp_path / "p", "__import__('os')._exit(7)")
+    with pytest.raises(TrainingError, match="ended with exit code 7"):
+        asked_elsewhere(directory, pl.DataFrame({"x": [0.0]}, schema={"x": pl.Float32}))
+
+
+NAIVE = """
+import json
+from pathlib import Path
+
+import numpy as np
+
+class Naive:
+    classes_ = np.array([0, 1])
+
+    def predict(self, frame):
+        return self.predict_proba(frame)[:, 1] > 0.5
+
+    def predict_proba(self, frame):
+        weight = {weight}
+        p = 1 / (1 + np.exp(-frame["wind"].to_numpy() * weight / 10))
+        return np.c_[1 - p, p]
+
+def train(features, label, parameters, seed):
+    return Naive()
+"""
+READ = "json.loads((Path(__file__).parent / 'lookup.json').read_text())['w']"
+
+
+def naive(directory: Path, weight: str, frame: pl.DataFrame) -> Path:
+    project(directory, NAIVE.format(weight=weight), frame)
+    (directory / "lookup.json").write_text('{"w": 2.0}')
+    return directory
+
+
+def whole() -> pl.DataFrame:
+    return rows().with_columns(pl.col("wind").fill_null(3.0))
+
+
+def test_a_run_fails_where_its_model_reads_a_file_of_the_project(tmp_path: Path) -> None:
+    directory = naive(tmp_path / "p", READ, whole())
+    with pytest.raises(TrainingError, match=r"reads lookup\.json"):
+        run_steps(request(directory, spec(data={"features": ["hour", "wind"]})), Told())
+
+
+def test_what_no_row_lacks_and_the_model_refuses_to_do_without_must_be_there(tmp_path: Path) -> None:
+    directory, told = naive(tmp_path / "p", "2.0", whole()), Told()
+    declared = spec(data={"features": {"hour": None, "wind": {"missing": True}}})
+    package = package_in(directory, run_steps(request(directory, declared), told))
+    wanted = {column.name: column.missing for column in LocalPackages().signature(package).columns}
+    assert wanted == {"hour": False, "wind": False}
+    assert all(item.name != REFUSED_MISSING for item in LocalPackages().evaluation(package))
+    assert any("requests must have wind" in progress.words for progress in told)
+    shutil.move(directory / "pipeline.py", tmp_path / "gone.py")
+    unit = served(package)
+    model = load(unit, CodeLimits(environment=tuple(os.environ.items())))
+    assert model.score(feeds_of(frame_of(whole(), unit.signature.columns).head(2)), 2).shape == (2, 1)
+    model.close()
+
+
+def test_what_rows_of_the_data_lack_and_the_model_refuses_to_do_without_is_evidence_for_the_gate(tmp_path: Path) -> None:
+    holed = whole().with_columns(pl.when(pl.int_range(pl.len()) < 7).then(None).otherwise(pl.col("wind")).alias("wind"))
+    directory = naive(tmp_path / "p", "2.0", holed)
+    package = package_in(directory, run_steps(request(directory, spec(data={"features": ["hour", "wind"]})), Told()))
+    assert [column.missing for column in LocalPackages().signature(package).columns] == [False, True]
+    (refused,) = [item for item in LocalPackages().evaluation(package) if item.name == REFUSED_MISSING]
+    assert (refused.value, refused.n) == (7.0, 600)
+    assert "wind, which 7 of 600 rows have: put an imputer before it" in refused.note
