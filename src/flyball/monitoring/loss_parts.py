@@ -304,7 +304,7 @@ def _features(sample: Sample, groups: Sequence[Sequence[int]], trees: Trees, see
         members, lead = list(group), max(group, key=lambda j: abs(alone[j]))
         left_out = replicates[:, members].sum(axis=1) + boosted[:, place]
         error = math.sqrt((BLOCKS - 1) / BLOCKS * float(np.sum((left_out - left_out.mean()) ** 2)))
-        words = cause_words.moved(sample.levels[lead], base.codes[:, lead], now.codes[:, lead])
+        words = cause_words.moved(sample.levels, lead, (base.codes, now.codes), trees.columns.tolist())
         name = ", ".join(sample.levels[j].name for j in members)
         told = words if len(members) == 1 else f"{sample.levels[lead].name}: {words}"
         found.append(_Feature(name, float(alone[members].sum() + boosted[:, place].mean()), error, told))
