@@ -304,10 +304,14 @@ def _features(sample: Sample, groups: Sequence[Sequence[int]], trees: Trees, see
         members, lead = list(group), max(group, key=lambda j: abs(alone[j]))
         left_out = replicates[:, members].sum(axis=1) + boosted[:, place]
         error = math.sqrt((BLOCKS - 1) / BLOCKS * float(np.sum((left_out - left_out.mean()) ** 2)))
-        words = cause_words.moved(sample.levels, lead, (base.codes, now.codes), trees.columns.tolist())
+        value = float(alone[members].sum() + boosted[:, place].mean())
+        partners = (
+            trees.columns.tolist() if abs(value) > error else []
+        )  # of a part that may be told: all pairs of 128 features take seconds
+        words = cause_words.moved(sample.levels, lead, (base.codes, now.codes), partners)
         name = ", ".join(sample.levels[j].name for j in members)
         told = words if len(members) == 1 else f"{sample.levels[lead].name}: {words}"
-        found.append(_Feature(name, float(alone[members].sum() + boosted[:, place].mean()), error, told))
+        found.append(_Feature(name, value, error, told))
     return found
 
 

@@ -91,9 +91,7 @@ def test_what_brought_nothing_is_not_in_the_summary_and_said_to_be_in_doubt():
         for cause in found.causes:
             low, high = cause.interval
             assert ("may be nothing" in cause.words) == (low <= 0.0 <= high) == (cause.subject not in named(found))
-    assert (
-        not others
-    )  # measured at 4,000 rows: see docs/monitoring/causes.md; of every part beyond one standard error there are 9
+    assert not others  # measured at 4,000 rows: see docs/monitoring/causes.md; one standard error named 7
 
 
 def test_where_no_part_is_sure_that_is_said():
