@@ -20,6 +20,8 @@ class Symptom(msgspec.Struct, frozen=True, kw_only=True):
     window: tuple[datetime, datetime]
     shares: dict[str, float] = {}
     """Cause → share of the worse loss; features, slices, `concept`."""
+    reaches: dict[str, float] = {}
+    """Cause → half the width of its share's interval: a share that is no larger may be nothing. One without: it has no interval."""
     fault: str = ""
     """Of the pipe, by its name; empty: none, or of a release that did not keep it."""
 

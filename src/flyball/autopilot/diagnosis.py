@@ -191,14 +191,15 @@ def _causes(case: Case) -> Reasons:
     if not told:
         return
     newest = told[-1]
-    concept = newest.shares.get(CONCEPT, 0.0)
-    features = sum(share for name, share in newest.shares.items() if _is_feature(case, name))
-    if concept >= MAINLY:
+    concept, reaches = newest.shares.get(CONCEPT, 0.0), newest.reaches
+    moved = {name: share for name, share in newest.shares.items() if _is_feature(case, name)}
+    features, off = sum(moved.values()), math.hypot(*(reaches.get(name, 0.0) for name in moved))
+    if concept >= MAINLY and concept > reaches.get(CONCEPT, 0.0):
         words = f"{_percent(concept)} of the worse loss is of rows like the holdout's (finding {newest.number})"
         yield Reason(IncidentKind.CONCEPT_SHIFT, SOME, words)
         yield Reason(IncidentKind.LABEL_SHIFT, SOME, words)
         yield Reason(IncidentKind.COVARIATE_SHIFT, -STRONG, words)
-    elif features >= MAINLY and concept < 1.0 - MAINLY:
+    elif features >= MAINLY and features > off and concept < 1.0 - MAINLY:
         words = f"{_percent(features)} of the worse loss is put down to features that moved (finding {newest.number})"
         yield Reason(IncidentKind.COVARIATE_SHIFT, STRONG, words)
         yield Reason(IncidentKind.CONCEPT_SHIFT, -STRONG, words)
@@ -317,7 +318,10 @@ def _is_feature(case: Case, name: str) -> bool:
 
 def _features(case: Case, mine: Sequence[Symptom]) -> tuple[str, ...]:
     named = [each.subject for each in mine if each.subject in case.columns]
-    named += [name for each in mine for name, share in each.shares.items() if share >= 0.1 and name in case.columns]
+    named += [
+        name for each in mine for name, share in each.shares.items()
+        if share >= max(0.1, each.reaches.get(name, 0.0)) and name in case.columns
+    ]  # fmt: skip
     return tuple(dict.fromkeys(named))
 
 

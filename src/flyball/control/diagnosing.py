@@ -178,6 +178,7 @@ def _symptom(finding: Finding) -> Symptom:
         number=finding.number, kind=finding.kind, subject=finding.subject, words=words.partition("; ")[0], effect=finding.effect,
         between=finding.changed_between, window=(finding.window_start, finding.window_end),
         fault=finding.fault, shares={each.subject: each.share for each in finding.causes if each.share is not None},
+        reaches={each.subject: (each.interval[1] - each.interval[0]) / 2.0 for each in finding.causes if each.interval is not None},
     )  # fmt: skip
 
 

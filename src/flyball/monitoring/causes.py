@@ -7,10 +7,11 @@ The change of the mean loss from reference rows to window rows is a sum of four 
     concept             rows like the reference's now have another loss than there
     outside             window rows with a value that the reference knows nothing like: feature and concept cannot be told apart
 
-Features: the reference's loss is fitted by a sum of steps per feature (stats.additive) and boosted trees for what depends on several of them; the first splits over
+Features: the reference's loss is fitted by a sum of one function per feature (stats.additive) and boosted trees for what depends on several; the first splits over
 features exactly, the second by Shapley values over distributions (stats.shapley). Concept: the realised loss minus what reference rows like the window's had
 (stats.transport), so concept is what it does to the rows that come now. Errors: ten stretches of consecutive rows, each left out once (delete-a-group jackknife, Kott
-2001), so neighbours may be alike. Intervals are for one look. A feature that was not captured is seen as concept. Nothing here alarms: no budget is spent.
+2001), so neighbours may be alike. Intervals are for one look, those of the parts for all of them together: a part is named where its own leaves out 0. A feature
+that was not captured is seen as concept. Nothing here alarms: no budget is spent.
 """
 
 import hashlib
@@ -43,7 +44,8 @@ class Attribution(msgspec.Struct, frozen=True, kw_only=True):
     explained: float | None
     """Share of the total that is put down to features and concept, in [0, 1]; None: the total may be 0."""
     causes: tuple[Cause, ...]
-    """Parts worth telling, as shares of the total. Where the total may be 0: parts that are surely not, without shares."""
+    """Parts worth telling, as shares of the total: those that surely are something, then those that may be nothing, as they say. Where the total may be 0: parts
+    that are surely not, without shares."""
     words: str
 
 
@@ -109,18 +111,19 @@ def _told(split: Split, sides: tuple[Rows, Rows]) -> Attribution:
         method="doubly robust transport, Shapley over features (arXiv 2210.10769), block jackknife",
     )  # fmt: skip
     ranked = sorted(split.parts, key=lambda part: (-abs(part.value), part.subject))
-    alone = _sure_alone(ranked)
-    worth = [part for part in ranked if (_worth(part, split.value) if sure else part.subject in alone)]
-    causes = tuple(_cause(part, split.value if sure else None) for part in worth[:SHOWN])
+    reach = _joint_reach(len(ranked))
+    named = [part for part in ranked if _named(part, split.value if sure else None, reach)]
+    weak = [part for part in ranked if sure and part not in named and _worth(part, split.value)]
+    causes = tuple(_cause(part, split.value if sure else None, reach) for part in [*named, *weak][:SHOWN])
     rounded = tuple(
         msgspec.structs.replace(part, value=_short(part.value), error=None if part.error is None else _short(part.error))
         for part in ranked
     )
-    words = _summary(total, causes, explained)
+    words = _summary(total, [part.subject for part in named], causes, explained)
     return Attribution(total=total, parts=rounded, explained=explained, causes=causes, words=words)
 
 
-def _cause(part: Part, total: float | None) -> Cause:
+def _cause(part: Part, total: float | None, reach: float) -> Cause:
     """Such as `61 % of rows are at least 40, in the reference 35 %; 54 ± 8 % of the increase of the loss`: ± is one standard error. None: the total may be 0."""
     if part.error is None:
         return Cause(subject=part.subject, share=None, words=part.words)
@@ -128,13 +131,14 @@ def _cause(part: Part, total: float | None) -> Cause:
         return Cause(subject=part.subject, share=None, words=f"{part.words}; {part.value:+.4f} ± {part.error:.4f} of loss")
     change = "increase" if total > 0 else "decrease"
     told = f"{100 * part.value / total:.0f} ± {100 * part.error / abs(total):.0f} % of the {change} of the loss"
-    share, reach = part.value / total, REACH * part.error / abs(total)
+    doubt = "" if _sure(part, reach) else ", may be nothing"
+    share, off = part.value / total, reach * part.error / abs(total)
     return Cause(
-        subject=part.subject, share=round(share, 4), words=f"{part.words}; {told}", interval=(round(share - reach, 4), round(share + reach, 4))
+        subject=part.subject, share=round(share, 4), words=f"{part.words}; {told}{doubt}", interval=(round(share - off, 4), round(share + off, 4))
     )  # fmt: skip
 
 
-def _summary(total: Evidence, causes: Sequence[Cause], explained: float | None) -> str:
+def _summary(total: Evidence, named: Sequence[str], causes: Sequence[Cause], explained: float | None) -> str:
     if total.value is None:
         return f"what moved features change of the loss is not known: {total.note}"
     what = "the loss moved by" if total.name == "loss_change" else "moved features change the loss by"
@@ -142,23 +146,32 @@ def _summary(total: Evidence, causes: Sequence[Cause], explained: float | None) 
     note = f"; {total.note}" if total.note else ""
     if explained is None:
         return f"{change}: no shares of it, since that may be nothing{note}"
-    named = ", ".join(f"{cause.subject} {100 * cause.share:.0f} %" for cause in causes[:3] if cause.share is not None)
-    return f"{change}: {named}; explained {100 * explained:.0f} %{note}"
+    sure = [f"{each.subject} {100 * each.share:.0f} %" for each in causes if each.share is not None and each.subject in named]
+    told = ", ".join(sure[:3]) or "no part of it is surely more than nothing"
+    return f"{change}: {told}; explained {100 * explained:.0f} %{note}"
+
+
+def _joint_reach(n_parts: int) -> float:
+    """Errors by which all of so many parts together are missed with chance ALPHA at most (Bonferroni): whoever reads a list looks at all of it."""
+    return student.t_quantile(1.0 - ALPHA / 2.0 / max(n_parts, 1), BLOCKS - 1)
+
+
+def _sure(part: Part, reach: float) -> bool:
+    return part.error is not None and abs(part.value) > reach * part.error
+
+
+def _named(part: Part, total: float | None, reach: float) -> bool:
+    """Surely something and large enough to be told; or of unknown cost. None: the total may be 0, though parts are not, as when one feature's harm is lost in the
+    noise of days."""
+    if part.error is None:
+        return True
+    large = part.subject != TOGETHER if total is None else abs(part.value) >= LEAST_SHARE * abs(total)
+    return large and _sure(part, reach)
 
 
 def _worth(part: Part, total: float) -> bool:
-    """Large enough to be told and larger than its error; or of unknown cost."""
-    return part.error is None or (abs(part.value) >= LEAST_SHARE * abs(total) and abs(part.value) > part.error)
-
-
-def _sure_alone(parts: Sequence[Part]) -> set[str]:
-    """Where the total may be 0: parts that are not, as when one feature's harm is lost in the noise of days. All of them together err with chance ALPHA."""
-    reach = student.t_quantile(1.0 - ALPHA / 2.0 / max(len(parts), 1), BLOCKS - 1)
-    return {
-        part.subject
-        for part in parts
-        if part.error is None or (part.subject != TOGETHER and abs(part.value) > reach * part.error)
-    }
+    """Large enough and larger than its error: may be nothing."""
+    return part.error is not None and abs(part.value) >= LEAST_SHARE * abs(total) and abs(part.value) > part.error
 
 
 def _short(value: float) -> float:

@@ -8,10 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.errors import DataError
+from flyball.stats import additive
 from flyball.stats.additive import UNKNOWN
 
 QUANTILES = (0.03, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.97)
 """Of a number: finer at the ends, where rows that move pile up. Equal ones missed a tenth of the part of a feature that moved by a standard deviation."""
+OUTER = (0.005, 0.995)
+"""Of a number: the mean loss is followed along it as far as these; beyond, it is held, so that a few far values do not turn the line."""
 FEWEST_LEVELS = 4
 FEWEST_ROWS = 20
 """Of the reference: a rarer category shares the level `other`."""
@@ -34,6 +37,8 @@ class Levels(msgspec.Struct, frozen=True, kw_only=True):
     category: bool
     edges: tuple[float, ...] = ()
     """Inner ones: a number x is in bin #{edges ≤ x}."""
+    knots: tuple[float, ...] = ()
+    """Of a number, rising: the edges and OUTER. Between them the mean loss is a line: levels alone missed what moves within them, 4 to 6 % of a normal number's part."""
     lowest: float = 0.0
     highest: float = 0.0
     categories: tuple[str, ...] = ()
@@ -46,6 +51,10 @@ class Levels(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def n(self) -> int:
         return 1 + (len(self.categories) + 1 if self.category else len(self.edges) + 1)
+
+    @property
+    def n_weights(self) -> int:
+        return self.n if self.category else 1 + len(self.knots)
 
 
 def levels_of(columns: Mapping[str, Any]) -> tuple[Levels, ...]:
@@ -71,6 +80,7 @@ def _levels(name: str, values: NDArray[Any], most: int) -> Levels:
         name=name,
         category=False,
         edges=edges,
+        knots=tuple(np.unique([*np.quantile(known, OUTER, method="inverted_cdf"), *edges]).tolist()),
         lowest=float(known.min()),
         highest=float(known.max()),
         missing=known.size < numbers.size,
@@ -111,6 +121,19 @@ def _coded(levels: Levels, values: NDArray[Any]) -> Ints:
         far = (numbers < levels.lowest - reach) | (numbers > levels.highest + reach)
     coded = 1 + np.searchsorted(np.asarray(levels.edges, dtype=np.float64), numbers, side="right")
     return np.asarray(np.where(np.isnan(numbers), absent, np.where(far, UNKNOWN, coded)), dtype=np.int64)
+
+
+def weights(levels: Sequence[Levels], numbers: Floats, coded: Ints) -> Floats:
+    """(n_rows, Σ n_weights) for `additive`: categories and missing values by their code, `numbers` (of `table`) by the two knots that they lie between."""
+    return np.column_stack([_weighed(each, numbers[:, j], coded[:, j : j + 1]) for j, each in enumerate(levels)])
+
+
+def _weighed(levels: Levels, numbers: Floats, coded: Ints) -> Floats:
+    if levels.category:
+        return additive.one_hot(coded, [levels.n])
+    if not levels.knots:
+        return np.asarray(coded == 0, dtype=np.float64)
+    return np.column_stack([coded[:, 0] == 0, additive.hats(np.where(coded[:, 0] > 0, numbers, np.nan), levels.knots)])
 
 
 def table(levels: Sequence[Levels], columns: Mapping[str, Any], coded: Ints) -> Floats:

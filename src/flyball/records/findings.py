@@ -55,7 +55,7 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
     """Of the effect, as far as it could be attributed; None: put beside it, not measured."""
     words: str
     interval: tuple[float, float] | None = None
-    """Of the share, 95 %; None: it has none, or a release found it that kept none."""
+    """Of the share, 95 % for all causes of the finding together: with 0 in it, this one may be nothing. None: it has none, or a release found it that kept none."""
 
 
 class Happening(msgspec.Struct, frozen=True, kw_only=True):

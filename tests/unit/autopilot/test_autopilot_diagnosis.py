@@ -138,6 +138,22 @@ def test_causes_at_the_level_of_rows_outweigh_bins_of_the_answer() -> None:
     assert diagnose(case(moved, MOVED, labels=mixed, estimates_judged=4), NOW).kind is IncidentKind.COVARIATE_SHIFT
 
 
+def test_causes_that_may_be_nothing_speak_for_no_kind_and_are_no_part_of_it() -> None:
+    def told(shares: dict[str, float], reaches: dict[str, float]) -> str:
+        worse = msgspec.structs.replace(symptom(1, FindingKind.PERFORMANCE, shares=shares), reaches=reaches)
+        found = diagnose(case(worse), NOW)
+        assert "temp" not in found.features or shares["temp"] > reaches["temp"]
+        return " ".join(words for each in found.hypotheses for words in (*each.speaks_for, *each.speaks_against))
+
+    assert "rows like the holdout's" in told({"concept": 0.9}, {"concept": 0.5})
+    assert "rows like the holdout's" not in told({"concept": 0.9}, {"concept": 1.1})
+    assert "features that moved" in told({"temp": 0.8, "features together": 0.1}, {"temp": 0.5, "features together": 0.3})
+    assert "features that moved" not in told({"temp": 0.8}, {"temp": 1.1})
+    # Of several none of which is sure alone, their sum may be.
+    several = dict.fromkeys(("temp", "features together"), 0.4)
+    assert "features that moved" in told(several, dict.fromkeys(several, 0.45))
+
+
 def test_reasons_from_the_same_labels_do_not_add_up_as_if_each_were_new() -> None:
     alone = diagnose(case(WORSE, labels=TURNED), NOW)
     more = diagnose(case(WORSE, BROKEN, labels=TURNED, estimates_judged=4, estimates_missed=3), NOW)
