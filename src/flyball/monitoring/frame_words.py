@@ -12,6 +12,7 @@ from flyball.records.findings import Finding, Histogram
 
 BAR_WIDTH, BAR_HEIGHT = 12, 48
 """Pixels of a bar pair and of the tallest bar."""
+NOT_BY_THE_CLOCK = "whether columns follow the clock was not looked at (asked for are windows that divide a day or a week, and of each part of it eight with 20 rows)"
 STYLE = "font:12px system-ui,sans-serif;border-collapse:collapse"
 CELL = "padding:4px 10px;text-align:left;vertical-align:top;border-bottom:1px solid #8884"
 

@@ -86,7 +86,8 @@ def _covered(known: FrameProfile, frame: "IntoDataFrame") -> tuple[Window, str]:
         )
     slotted = [stream for stream in frame_counts.features_of(known.reference) if stream.slot_of(window) is not None]
     beside = [f"{stream.name} with {stream.season.words(window)}" for stream in slotted if stream.season is not None]
-    words = f"{clock.words}: compared {', '.join(beside)}" if beside else f"{clock.words}: no column is seen to follow the clock"
+    alike = "no column is seen to follow the clock" if clock.looked_for else frame_words.NOT_BY_THE_CLOCK
+    words = f"{clock.words}: {'compared ' + ', '.join(beside) if beside else alike}"
     if span < PART * clock.window:
         words += f"; the rows span {span} of the window, and are compared with whole ones"
     return window, words
@@ -209,7 +210,7 @@ def _judged(
     known: Known, state: DriftState, counted: FrameCounts, windows: float, window: Window
 ) -> tuple[tuple[Finding, ...], DriftState]:
     """One window's findings in the words of what happened, with pictures; and the state after it."""
-    if known.clock is None:  # a window of time has as many rows as came, and its spread was learned from such ones
+    if known.clock is None:  # a window of time has as many rows as came, and its spread was learned from such ones or smaller
         _refuse_short(known.reference, counted.profile.rows)
     policy = MonitorPolicy(
         window=window.end - window.start, budget_windows=windows, min_rows=FEWEST_ROWS, mature_share=1.0, label_delay=None,
