@@ -24,6 +24,8 @@ class ComparedColumn(NamedTuple):
     finding: Finding | None
     """None: no more than chance, or than anybody would mind."""
     histogram: Histogram | None
+    at_least: bool = False
+    """`wasserstein` is a lower bound: how far values lie beyond the reference's is not known."""
 
 
 def profile_text(reference: Reference, beside: Sequence[str]) -> str:
@@ -50,7 +52,7 @@ def profile_html(reference: Reference, beside: Sequence[str]) -> str:
 
 
 def comparison_text(head: str, columns: Sequence[ComparedColumn], beside: Sequence[str]) -> str:
-    rows = [("column", "moved", "JS", "PSI", "Wasserstein", "what")]
+    rows = [("column", "moved", "JS distance", "PSI", "Wasserstein", "what")]
     rows += [
         (
             column.name,
@@ -58,7 +60,7 @@ def comparison_text(head: str, columns: Sequence[ComparedColumn], beside: Sequen
             f"{column.effects['js']:.3f}",
             f"{column.effects['psi']:.3f}",
             # in the column's own unit; a category has none
-            f"{column.effects['wasserstein']:.4g}" if "wasserstein" in column.effects else "",
+            _far(column, "wasserstein") if "wasserstein" in column.effects else "",
             _said(column),
         )
         for column in columns
@@ -70,7 +72,7 @@ def comparison_html(head: str, columns: Sequence[ComparedColumn], beside: Sequen
     rows = (
         (
             f"<b>{escape(column.name)}</b>" if column.finding else escape(column.name), "moved" if column.finding else "",
-            "<br>".join(f"{name} {value:.4g}" for name, value in column.effects.items()), escape(_said(column)), _bars(column.histogram, both=True),
+            "<br>".join(f"{name} {_far(column, name)}" for name in column.effects), escape(_said(column)), _bars(column.histogram, both=True),
         )
         for column in columns
     )  # fmt: skip
@@ -100,6 +102,11 @@ def uncentred(far: Sequence[str]) -> str:
 
 def _told(beside: Sequence[str]) -> str:
     return "".join(f"<p>{escape(line)}</p>" for line in beside)
+
+
+def _far(column: ComparedColumn, effect: str) -> str:
+    bound = "≥ " if column.at_least and effect == "wasserstein" else ""
+    return f"{bound}{column.effects[effect]:.4g}"
 
 
 def _said(column: ComparedColumn) -> str:

@@ -28,7 +28,6 @@ from flyball.monitoring.quality import Watched
 from flyball.monitoring.reference import Reference
 from flyball.monitoring.streams import Stream
 from flyball.monitoring.window import Window
-from flyball.monitoring.window_counts import Profile
 from flyball.records.findings import Finding, FindingKind
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ def compare(reference: "FrameProfile | IntoDataFrame", frame: "IntoDataFrame", *
     findings = tuple(_of_one_look(finding, tested) for finding in findings)
     own = {stream.name: stream for stream in drift.streams_of(known.reference, window) if stream.role == "feature"}
     found = {finding.subject: finding for finding in findings if finding.subject in own}
-    compared = [_compared(own[name], counted.profile, found.get(name)) for name in own if name in columns.values]
+    compared = [_compared(own[name], counted, found.get(name)) for name in own if name in columns.values]
     return Comparison(
         known.reference.rows, columns.rows,
         tuple(sorted(compared, key=lambda column: (column.finding is None, -column.effects["js"], column.name))),
@@ -123,10 +122,15 @@ def _beside(known: FrameProfile, infinite: dict[str, int]) -> list[str]:
     return lines
 
 
-def _compared(stream: Stream, counted: Profile, finding: Finding | None) -> ComparedColumn:
-    counts = np.asarray(counted.counts[stream.name], dtype=np.float64)
-    far = effects.of(stream, counts, np.asarray(stream.counts, dtype=np.float64))
-    return ComparedColumn(stream.name, far, finding, histogram_of(stream, counted.counts[stream.name]))
+def _compared(stream: Stream, counted: FrameCounts, finding: Finding | None) -> ComparedColumn:
+    counts = np.asarray(counted.profile.counts[stream.name], dtype=np.float64)
+    far, bound = effects.of(stream, counts, np.asarray(stream.counts, dtype=np.float64)), effects.is_bound(stream, counts)
+    seen = None if counted.traits is None else counted.traits.columns.get(stream.name)
+    if bound and seen is not None:
+        far["wasserstein"] = float(f"{far['wasserstein'] + effects.outside(stream, counts, seen):.5g}")
+        finding = None if finding is None else msgspec.structs.replace(finding, effects=far)
+    pictured = histogram_of(stream, counted.profile.counts[stream.name])
+    return ComparedColumn(stream.name, far, finding, pictured, at_least=bound and seen is None)
 
 
 def _of_one_look(finding: Finding, level: float) -> Finding:
