@@ -86,11 +86,11 @@ def not_looked_at(left_out: Mapping[str, str]) -> list[str]:
 
 def infinite(times: Mapping[str, int], where: str = "") -> list[str]:
     told = ", ".join(f"{name} ({count:,})" for name, count in times.items())
-    return [f"infinite values count as missing{f' in {where}' if where else ''}: {told}"] if told else []
+    return [f"infinite values, or beyond 3.4e38, count as missing{f' in {where}' if where else ''}: {told}"] if told else []
 
 
 def coarse(names: Sequence[str]) -> list[str]:
-    why = "bins are in float32, which has one place for many of its values: give differences, or each cluster in a column of its own"
+    why = "bins are in float32, which has one place for many of its values: give differences, another unit, or each cluster in a column of its own"
     return [f"not looked at finely: {name} ({why})" for name in names]
 
 

@@ -173,7 +173,7 @@ def test_infinite_values_count_as_missing_and_are_said_to() -> None:
     for reference, window in ((then, normal()), (normal(), then), (normal(), -then)):
         found = compare(frame(x=reference), frame(x=window))
         assert found.moved == ("x",)
-        assert "infinite values count as missing in the" in str(found)
+        assert "infinite values, or beyond 3.4e38, count as missing in the" in str(found)
     assert compare(frame(x=then), frame(x=then[::-1])).moved == ()
     assert FrameProfile.from_bytes(profile(frame(x=then)).to_bytes()).infinite == {"x": int(np.isinf(then).sum())}
     assert compare(frame(x=normal()), frame(x=np.append(normal(400, seed=1), [1e300] * 100))).columns[0].finding is not None
@@ -291,3 +291,27 @@ def test_a_wasserstein_distance_that_may_be_larger_says_so():
     assert 3.0 < found.columns[0].effects["wasserstein"] < 10.0
     assert "≥ " in str(found)
     assert "wasserstein ≥ " in found._repr_html_()
+
+
+@pytest.mark.parametrize("scale", [1e38, 1e39, 1e300])
+def test_numbers_that_no_float32_holds_count_as_infinite_and_are_told(scale: float) -> None:
+    then, now = frame(a=scale * normal(), b=normal(seed=1)), frame(a=scale * (normal(400, seed=2) + 3.0), b=normal(400, seed=3))
+    known = profile(then)
+    found = compare(FrameProfile.from_bytes(known.to_bytes()), now)
+    beyond = int((np.abs(then["a"].to_numpy()) >= np.finfo(np.float32).max).sum())
+    assert known.infinite == ({"a": beyond} if beyond else {})
+    assert "or beyond 3.4e38, count as missing in the frame: a" in str(found)
+
+
+def test_the_largest_float64_in_the_place_of_a_missing_value_is_told_as_missing() -> None:
+    now = normal(400, seed=1)
+    now[:100] = np.finfo(np.float64).max
+    found = compare(frame(a=normal()), frame(a=now))
+    assert "25 % of values are missing" in str(found)
+    assert "count as missing in the frame: a (100)" in str(found)
+
+
+def test_numbers_too_small_for_a_float32_are_not_told_as_far_from_0() -> None:
+    found = compare(frame(a=1e-300 * normal(), b=normal(seed=1)), frame(a=1e-300 * (normal(seed=2) + 9.0), b=normal(seed=3)))
+    assert "far from 0" not in str(found)
+    assert "not looked at finely: a" in str(found)
