@@ -131,7 +131,13 @@ def _holds(stream: Stream) -> str:
     return f"{written(stream.edges[0])} to {written(highest_of(stream))}, half of it from {written(low)} to {written(high)}"
 
 
+def _on_one_line(text: str) -> str:
+    """A line break in a category, or another control character, would break the table, or a terminal."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)
+
+
 def _table(rows: Sequence[Sequence[str]]) -> str:
+    rows = [[_on_one_line(cell) for cell in row] for row in rows]
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
     return "\n".join("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
 
