@@ -20,7 +20,11 @@ GOLDEN = 0.6180339887498949
 MOST_BLOCKS, FEWEST_BLOCKS = 42, 20
 FEWEST_ROWS = 20
 """A window with fewer rows is no measure of windows: its rows are counted, its spread is not."""
-
+FEWER_ROWS = (FEWEST_ROWS, 10, 5, 2)
+"""Unless nearly all have fewer (a sample of a busy service's rows, in windows of an hour): then those of so many are, since blocks, which are far longer, show nothing of
+what hours differ by. From two rows on a window says how alike its rows are."""
+LARGE = 0.5
+"""Of all rows, that lie in windows large enough: the few busiest hours do not stand for the others."""
 
 MOST_NUMBERED = 5_000
 """Windows told apart by when they were: seven months of hours. With more, counting each of them takes longer than all the rest."""
@@ -42,10 +46,16 @@ class Cut(NamedTuple):
     """Row indices of each."""
     in_time: bool
     """False: consecutive blocks of equal size, not windows as they will be judged."""
+    windows_of_time: int = 0
+    """All that have a row; 0: windows are of so many rows, or when rows were is not known."""
+    thin: bool = False
+    """Windows of time with fewer than FEWEST_ROWS are among them."""
 
 
-def cut(n: int, event_us: ArrayLike | None, window: timedelta | int, most: int = MOST_WINDOWS) -> Cut:
-    """Windows of time or of so many rows, in order, `most` of them; or blocks, where there are fewer than FEWEST_WINDOWS windows."""
+def cut(n: int, event_us: ArrayLike | None, window: timedelta | int, most: int = MOST_WINDOWS, *, thin: bool = False) -> Cut:
+    """Windows of time or of so many rows, in order, `most` of them; or blocks, where there are fewer than FEWEST_WINDOWS windows. `thin`: of windows of time that
+    have fewer than FEWEST_ROWS the larger ones are taken, and no blocks."""
+    timed = event_us is not None and isinstance(window, timedelta)
     if event_us is not None and isinstance(window, timedelta):
         times = np.asarray(event_us, dtype=np.int64)
         order = np.argsort(times, kind="stable")
@@ -53,11 +63,15 @@ def cut(n: int, event_us: ArrayLike | None, window: timedelta | int, most: int =
     else:
         order = np.arange(n) if event_us is None else np.argsort(np.asarray(event_us, dtype=np.int64), kind="stable")
         numbers = np.arange(n) // max(window, 1) if isinstance(window, int) else np.zeros(n, dtype=np.int64)
-    found = tuple(part for part in np.split(order, np.flatnonzero(np.diff(numbers)) + 1) if part.size >= FEWEST_ROWS)
-    if len(found) >= FEWEST_WINDOWS:
-        return Cut(_thinned(found, most), in_time=True)
+    parts = np.split(order, np.flatnonzero(np.diff(numbers)) + 1)
+    of_time = len(parts) if timed and n else 0
+    for fewest in FEWER_ROWS if thin and timed else (FEWEST_ROWS,):
+        found = tuple(part for part in parts if part.size >= fewest)
+        enough = not (thin and timed) or 2 * sum(part.size for part in found) >= n or fewest == FEWER_ROWS[-1]
+        if enough and len(found) >= FEWEST_WINDOWS:
+            return Cut(_thinned(found, most), in_time=True, windows_of_time=of_time, thin=fewest < FEWEST_ROWS)
     blocks = min(MOST_BLOCKS, max(FEWEST_BLOCKS, n // FEWEST_ROWS), max(n // 2, 1))
-    return Cut(tuple(np.array_split(order, blocks)), in_time=False)
+    return Cut(tuple(np.array_split(order, blocks)), in_time=False, windows_of_time=of_time)
 
 
 def numbered(event_us: ArrayLike | None, window: timedelta | int) -> Numbered | None:

@@ -15,13 +15,19 @@ MOST_ROWS = 10_000
 WHOLE = 2.0**24
 """From here on a float32 has no place for every whole number."""
 
+LARGEST = float(np.finfo(np.float32).max)
+"""A float32 holds no larger number, and no edge of a bin can stand above it: 1e39, or the largest float64 in the place of a missing value, counts as infinite."""
+SMALLEST = float(np.finfo(np.float32).tiny)
+"""Numbers that are nearer to one another fall together with any centre."""
+
 Float32s = NDArray[np.float32]
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 
 def centre_of(values: Floats) -> float:
     """What is to be taken off, a value of the column; 0: nothing, as a float32 is fine enough."""
-    present = values[np.isfinite(values)]
+    present = values[np.abs(values) < LARGEST]
     if present.size == 0 or np.array_equal(_float32(present), present):
         return 0.0
     centre = float(np.quantile(present, 0.5, method="inverted_cdf"))
@@ -29,13 +35,15 @@ def centre_of(values: Floats) -> float:
     apart = apart[apart > 0.0]
     if apart.size == 0:
         return centre if abs(centre) >= WHOLE else 0.0
+    if float(np.median(apart)) < SMALLEST:
+        return 0.0
     step = float(np.spacing(_float32(np.asarray(abs(centre)))))
     return centre if step * FINENESS > float(np.median(apart)) else 0.0
 
 
 def is_coarse(values: Floats, centre: float) -> bool:
     """Whether what a float32 tells apart is less than half of what there is: a few far numbers beside many near 0, or two clusters."""
-    present = values[np.isfinite(values)]
+    present = values[np.abs(values) < LARGEST]
     some = present[blocks.sampled(present.size, -(-max(present.size, 1) // MOST_ROWS))]
     return bool(2 * np.unique(_float32(some - centre)).size < np.unique(some).size)
 
@@ -51,9 +59,15 @@ def looks_far(stream: Stream) -> bool:
 
 def centred(values: Floats, centre: float) -> Float32s:
     """Without the centre. Infinite values become missing ones: beyond the highest there is no bin of their own for them."""
-    listed = _float32(values - centre if centre else values)
-    listed[np.isinf(values)] = np.nan
+    listed = _float32(values - centre)
+    listed[are_infinite(values, centre)] = np.nan
     return listed
+
+
+def are_infinite(values: Floats, centre: float) -> Bools:
+    """Or so large that they are as float32."""
+    found: Bools = np.abs(_float32(values - centre)) >= LARGEST
+    return found
 
 
 def _float32(values: Floats) -> Float32s:

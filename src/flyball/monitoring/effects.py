@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.monitoring.streams import Stream
-from flyball.stats import distances
+from flyball.monitoring.traits import Traits
+from flyball.stats import distances, log_buckets
 
 Floats = NDArray[np.float64]
 UPPER, PROVEN = 1.645, 3.0
@@ -21,8 +22,28 @@ def of(stream: Stream, counts: Floats, before: Floats) -> dict[str, float]:
     if stream.kind == "category":
         found["total_variation"] = distances.total_variation(before, counts)
     elif counts[1:].sum() > 0 and before[1:].sum() > 0 and stream.edges:
-        found["wasserstein"] = distances.wasserstein_of_bins(before[1:], counts[1:], stream.edges)
+        found["wasserstein"] = distances.wasserstein_of_bins(before[1:], counts[1:], stream.edges, stream.means or None)
     return {name: float(f"{value:.5g}") for name, value in found.items()}
+
+
+def outside(stream: Stream, counts: Floats, seen: Traits) -> float:
+    """What a window's numbers beyond the reference's lowest and highest add to `wasserstein`, which has them lie there: beyond them one of the distributions is 0
+    or 1, so it is their mean distance, known to 1 % from the traits of the same rows."""
+    if not stream.edges or not seen.buckets or seen.lowest is None or seen.highest is None:
+        return 0.0
+    places = np.fromiter(sorted(seen.buckets), dtype=np.int64, count=len(seen.buckets))
+    until = np.cumsum([seen.buckets[place] for place in places.tolist()])
+    lower, upper = (np.clip(edge, seen.lowest, seen.highest) for edge in log_buckets.edges_of(places))
+    of_row, total = np.repeat((lower + upper) / 2.0, np.diff(until, prepend=0)), max(float(counts[1:].sum()), 1.0)
+    below, above = int(counts[1]), int(counts[-1])
+    under = np.maximum(stream.edges[0] - of_row[:below], 0.0)
+    over = np.maximum(of_row[of_row.size - above :] - stream.edges[-1], 0.0)
+    return float(under.sum() + over.sum()) / total
+
+
+def is_bound(stream: Stream, counts: Floats) -> bool:
+    """Whether the window has numbers beyond the reference's, by which `wasserstein` is more than is told."""
+    return stream.kind == "number" and bool(stream.edges) and counts[1] + counts[-1] > 0.0
 
 
 def largest_move(stream: Stream, counts: Floats, before: Floats) -> float:

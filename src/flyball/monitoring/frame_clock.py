@@ -28,6 +28,8 @@ class Clock(msgspec.Struct, frozen=True, kw_only=True):
     column: str
     window: timedelta
     """They begin at its multiples since 1970, in UTC."""
+    looked_for: bool = True
+    """Whether the reference has windows enough to see columns follow it (seasons.are_looked_for). True, too, of a release that did not ask."""
 
     @property
     def words(self) -> str:

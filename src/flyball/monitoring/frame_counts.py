@@ -9,7 +9,7 @@ import numpy as np
 
 from flyball.errors import DataError
 from flyball.monitoring import joint_rows, traits, window_counts
-from flyball.monitoring.centres import centre_of, centred, is_coarse
+from flyball.monitoring.centres import are_infinite, centre_of, centred, is_coarse
 from flyball.monitoring.counting import doubles, texts
 from flyball.monitoring.frame_clock import Clock
 from flyball.monitoring.frames import Columns, columns_of
@@ -102,7 +102,7 @@ def taken(columns: Columns, known: Known | None) -> Taken:
             found.coarse.append(name)
         if centre:
             found.centres[name] = centre
-        if infinite := int(np.isinf(numbers).sum()):
+        if infinite := int(are_infinite(numbers, centre).sum()):
             found.infinite[name] = infinite
     return found
 

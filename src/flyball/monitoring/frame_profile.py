@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.errors import DataError
-from flyball.monitoring import blocks, frame_words, joint, norms
+from flyball.monitoring import blocks, frame_words, joint, norms, seasons
 from flyball.monitoring.frame_clock import Clock, clock_of, times_of
 from flyball.monitoring.frame_counts import FEWEST_ROWS, Known, Taken, taken, together
 from flyball.monitoring.frames import Columns, columns_of
@@ -113,6 +113,7 @@ def profile(
         raise DataError("windows of time and of rows", expected="one of them: time= with window=, or window_rows=")
     else:
         cutting = _Cutting(times_of(frame, clock.column), clock.window)
+        clock = _looked_for(cutting, clock)
         found = _built(columns, taken(columns, None), cutting)._replace(clock=clock)
     _refuse_half_characters(found)
     return found
@@ -121,6 +122,20 @@ def profile(
 class _Cutting(NamedTuple):
     event_us: NDArray[np.int64] | None
     window: timedelta | int
+
+
+def _looked_for(cutting: _Cutting, clock: Clock) -> Clock:
+    """Raises DataError where there are windows enough, but not of rows enough to see how far they differ: blocks that are far longer would stand for them."""
+    cut = blocks.cut(0 if cutting.event_us is None else cutting.event_us.size, cutting.event_us, cutting.window, thin=True)
+    if not cut.in_time and cut.windows_of_time >= blocks.FEWEST_WINDOWS:
+        raise DataError(
+            f"{cut.windows_of_time:,} {clock.words}, of which fewer than {blocks.FEWEST_WINDOWS} have two rows",
+            expected=f"at least {blocks.FEWEST_WINDOWS}: by them is told how far windows differ", next_step="a longer window=, or more rows",
+        )  # fmt: skip
+    numbered = blocks.numbered(cutting.event_us, cutting.window)
+    rows = np.array([part.size for part in numbered.windows] if numbered else [], dtype=np.int64)
+    looked = numbered is not None and seasons.are_looked_for(numbered.numbers, rows, clock.window)
+    return msgspec.structs.replace(clock, looked_for=looked)
 
 
 def _size_of(columns: Columns, window_rows: int | None) -> int:
@@ -134,13 +149,13 @@ def _built(columns: Columns, seen: Taken, cutting: _Cutting) -> FrameProfile:
     reference = build(columns.signature, seen.values, cutting.event_us, None, cutting.window, None)
     streams = tuple(msgspec.structs.replace(each, centre=seen.centres.get(each.name, 0.0)) for each in reference.streams)
     reference = msgspec.structs.replace(reference, streams=streams)
-    windows = blocks.cut(columns.rows, cutting.event_us, cutting.window).windows
+    cut = blocks.cut(columns.rows, cutting.event_us, cutting.window, thin=True)
     plain = together(columns.types, seen.values, seen.centres)
     own = [stream for stream in streams if stream.name in plain]
-    directions = joint.build({stream.name: stream.kind for stream in own}, plain, windows)
+    directions = joint.build({stream.name: stream.kind for stream in own}, plain, cut.windows)
     return FrameProfile(
-        with_joint(reference, directions, plain, windows), columns.left_out, seen.infinite, tuple(seen.coarse), directions,
-        norms.build(own, plain, windows), left_out_known=True, centred=True,
+        with_joint(reference, directions, plain, cut.windows, thin=cut.thin), columns.left_out, seen.infinite, tuple(seen.coarse), directions,
+        norms.build(own, plain, cut.windows), left_out_known=True, centred=True,
     )  # fmt: skip
 
 

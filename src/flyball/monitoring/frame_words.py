@@ -12,6 +12,7 @@ from flyball.records.findings import Finding, Histogram
 
 BAR_WIDTH, BAR_HEIGHT = 12, 48
 """Pixels of a bar pair and of the tallest bar."""
+NOT_BY_THE_CLOCK = "whether columns follow the clock was not looked at (asked for are windows that divide a day or a week, and of each part of it eight with 20 rows)"
 STYLE = "font:12px system-ui,sans-serif;border-collapse:collapse"
 CELL = "padding:4px 10px;text-align:left;vertical-align:top;border-bottom:1px solid #8884"
 
@@ -23,6 +24,8 @@ class ComparedColumn(NamedTuple):
     finding: Finding | None
     """None: no more than chance, or than anybody would mind."""
     histogram: Histogram | None
+    at_least: bool = False
+    """`wasserstein` is a lower bound: how far values lie beyond the reference's is not known."""
 
 
 def profile_text(reference: Reference, beside: Sequence[str]) -> str:
@@ -49,7 +52,7 @@ def profile_html(reference: Reference, beside: Sequence[str]) -> str:
 
 
 def comparison_text(head: str, columns: Sequence[ComparedColumn], beside: Sequence[str]) -> str:
-    rows = [("column", "moved", "JS", "PSI", "Wasserstein", "what")]
+    rows = [("column", "moved", "JS distance", "PSI", "Wasserstein", "what")]
     rows += [
         (
             column.name,
@@ -57,7 +60,7 @@ def comparison_text(head: str, columns: Sequence[ComparedColumn], beside: Sequen
             f"{column.effects['js']:.3f}",
             f"{column.effects['psi']:.3f}",
             # in the column's own unit; a category has none
-            f"{column.effects['wasserstein']:.4g}" if "wasserstein" in column.effects else "",
+            _far(column, "wasserstein") if "wasserstein" in column.effects else "",
             _said(column),
         )
         for column in columns
@@ -69,7 +72,7 @@ def comparison_html(head: str, columns: Sequence[ComparedColumn], beside: Sequen
     rows = (
         (
             f"<b>{escape(column.name)}</b>" if column.finding else escape(column.name), "moved" if column.finding else "",
-            "<br>".join(f"{name} {value:.4g}" for name, value in column.effects.items()), escape(_said(column)), _bars(column.histogram, both=True),
+            "<br>".join(f"{name} {_far(column, name)}" for name in column.effects), escape(_said(column)), _bars(column.histogram, both=True),
         )
         for column in columns
     )  # fmt: skip
@@ -83,11 +86,11 @@ def not_looked_at(left_out: Mapping[str, str]) -> list[str]:
 
 def infinite(times: Mapping[str, int], where: str = "") -> list[str]:
     told = ", ".join(f"{name} ({count:,})" for name, count in times.items())
-    return [f"infinite values count as missing{f' in {where}' if where else ''}: {told}"] if told else []
+    return [f"infinite values, or beyond 3.4e38, count as missing{f' in {where}' if where else ''}: {told}"] if told else []
 
 
 def coarse(names: Sequence[str]) -> list[str]:
-    why = "bins are in float32, which has one place for many of its values: give differences, or each cluster in a column of its own"
+    why = "bins are in float32, which has one place for many of its values: give differences, another unit, or each cluster in a column of its own"
     return [f"not looked at finely: {name} ({why})" for name in names]
 
 
@@ -99,6 +102,11 @@ def uncentred(far: Sequence[str]) -> str:
 
 def _told(beside: Sequence[str]) -> str:
     return "".join(f"<p>{escape(line)}</p>" for line in beside)
+
+
+def _far(column: ComparedColumn, effect: str) -> str:
+    bound = "≥ " if column.at_least and effect == "wasserstein" else ""
+    return f"{bound}{column.effects[effect]:.4g}"
 
 
 def _said(column: ComparedColumn) -> str:
@@ -123,7 +131,13 @@ def _holds(stream: Stream) -> str:
     return f"{written(stream.edges[0])} to {written(highest_of(stream))}, half of it from {written(low)} to {written(high)}"
 
 
+def _on_one_line(text: str) -> str:
+    """A line break in a category, or another control character, would break the table, or a terminal."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)
+
+
 def _table(rows: Sequence[Sequence[str]]) -> str:
+    rows = [[_on_one_line(cell) for cell in row] for row in rows]
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
     return "\n".join("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
 

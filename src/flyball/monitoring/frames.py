@@ -111,7 +111,9 @@ def table_of(frame: IntoDataFrame) -> "nw.DataFrame[Any]":
     except nw.exceptions.DuplicateError:
         raise DataError("a frame with two columns of one name", expected="a name of its own for each") from None
     if unnamed := [name for name in table.columns if not isinstance(name, str)]:
-        raise DataError(f"a column named {unnamed[0]!r}", expected="names that are text")
+        raise DataError(
+            f"a column named {unnamed[0]!r}", expected="names that are text", next_step="frame.columns = frame.columns.map(str)"
+        )
     return table
 
 

@@ -15,10 +15,12 @@ from flyball.monitoring.reference import Reference
 Ints = NDArray[np.int64]
 
 
-def with_joint(reference: Reference, directions: Directions, columns: Mapping[str, Any], windows: tuple[Ints, ...]) -> Reference:
+def with_joint(
+    reference: Reference, directions: Directions, columns: Mapping[str, Any], windows: tuple[Ints, ...], *, thin: bool = False
+) -> Reference:
     """The reference with a stream for each direction, counted in the rows that did not make it.
 
-    `columns` and `windows` as for `joint.build`. From then on a window's profile is to be taken of `columns | joint_rows.project(directions, columns)`.
+    `columns` and `windows` as for `joint.build`; `thin` as in blocks.Cut. From then on a profile is to be taken of `columns | joint_rows.project(directions, columns)`.
     """
     projected = project(directions, columns)
     parts = joint.to_count(windows)
@@ -32,7 +34,7 @@ def with_joint(reference: Reference, directions: Directions, columns: Mapping[st
         made.append(
             exchangeable.Counted(msgspec.structs.replace(bins, counts=tuple(per_window.sum(axis=0).tolist())), per_window)
         )
-    found = exchangeable.examine(made)
+    found = exchangeable.examine(made, thin=thin)
     features = tuple(stream for stream in reference.streams if stream.role != "prediction")
     predictions = tuple(stream for stream in reference.streams if stream.role == "prediction")
     return msgspec.structs.replace(reference, streams=features + found.streams + predictions, notes=reference.notes + found.notes)

@@ -28,7 +28,6 @@ from flyball.monitoring.quality import Watched
 from flyball.monitoring.reference import Reference
 from flyball.monitoring.streams import Stream
 from flyball.monitoring.window import Window
-from flyball.monitoring.window_counts import Profile
 from flyball.records.findings import Finding, FindingKind
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ def compare(reference: "FrameProfile | IntoDataFrame", frame: "IntoDataFrame", *
     findings = tuple(_of_one_look(finding, tested) for finding in findings)
     own = {stream.name: stream for stream in drift.streams_of(known.reference, window) if stream.role == "feature"}
     found = {finding.subject: finding for finding in findings if finding.subject in own}
-    compared = [_compared(own[name], counted.profile, found.get(name)) for name in own if name in columns.values]
+    compared = [_compared(own[name], counted, found.get(name)) for name in own if name in columns.values]
     return Comparison(
         known.reference.rows, columns.rows,
         tuple(sorted(compared, key=lambda column: (column.finding is None, -column.effects["js"], column.name))),
@@ -86,7 +85,8 @@ def _covered(known: FrameProfile, frame: "IntoDataFrame") -> tuple[Window, str]:
         )
     slotted = [stream for stream in frame_counts.features_of(known.reference) if stream.slot_of(window) is not None]
     beside = [f"{stream.name} with {stream.season.words(window)}" for stream in slotted if stream.season is not None]
-    words = f"{clock.words}: compared {', '.join(beside)}" if beside else f"{clock.words}: no column is seen to follow the clock"
+    alike = "no column is seen to follow the clock" if clock.looked_for else frame_words.NOT_BY_THE_CLOCK
+    words = f"{clock.words}: {'compared ' + ', '.join(beside) if beside else alike}"
     if span < PART * clock.window:
         words += f"; the rows span {span} of the window, and are compared with whole ones"
     return window, words
@@ -122,10 +122,15 @@ def _beside(known: FrameProfile, infinite: dict[str, int]) -> list[str]:
     return lines
 
 
-def _compared(stream: Stream, counted: Profile, finding: Finding | None) -> ComparedColumn:
-    counts = np.asarray(counted.counts[stream.name], dtype=np.float64)
-    far = effects.of(stream, counts, np.asarray(stream.counts, dtype=np.float64))
-    return ComparedColumn(stream.name, far, finding, histogram_of(stream, counted.counts[stream.name]))
+def _compared(stream: Stream, counted: FrameCounts, finding: Finding | None) -> ComparedColumn:
+    counts = np.asarray(counted.profile.counts[stream.name], dtype=np.float64)
+    far, bound = effects.of(stream, counts, np.asarray(stream.counts, dtype=np.float64)), effects.is_bound(stream, counts)
+    seen = None if counted.traits is None else counted.traits.columns.get(stream.name)
+    if bound and seen is not None:
+        far["wasserstein"] = float(f"{far['wasserstein'] + effects.outside(stream, counts, seen):.5g}")
+        finding = None if finding is None else msgspec.structs.replace(finding, effects=far)
+    pictured = histogram_of(stream, counted.profile.counts[stream.name])
+    return ComparedColumn(stream.name, far, finding, pictured, at_least=bound and seen is None)
 
 
 def _of_one_look(finding: Finding, level: float) -> Finding:
@@ -209,7 +214,7 @@ def _judged(
     known: Known, state: DriftState, counted: FrameCounts, windows: float, window: Window
 ) -> tuple[tuple[Finding, ...], DriftState]:
     """One window's findings in the words of what happened, with pictures; and the state after it."""
-    if known.clock is None:  # a window of time has as many rows as came, and its spread was learned from such ones
+    if known.clock is None:  # a window of time has as many rows as came, and its spread was learned from such ones or smaller
         _refuse_short(known.reference, counted.profile.rows)
     policy = MonitorPolicy(
         window=window.end - window.start, budget_windows=windows, min_rows=FEWEST_ROWS, mature_share=1.0, label_delay=None,

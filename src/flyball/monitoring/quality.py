@@ -307,7 +307,8 @@ def _plain(name: str) -> str:
 def _unit(by: units.Conversion) -> str:
     if by.offset or by.factor == -1.0:
         return f"another unit: {by.words} fits"
-    factor = f"{by.factor:.4g} times" if by.factor >= 1.0 else f"1/{1.0 / by.factor:.4g} of"
+    about = "" if by.words else "about "
+    factor = f"{about}{by.factor:.4g} times" if by.factor >= 1.0 else f"{about}1/{1.0 / by.factor:.4g} of"
     return f"values are {factor} the reference's" + (
         f": another unit? ({by.words})" if by.words else ", and nothing else changed: another unit?"
     )

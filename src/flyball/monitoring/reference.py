@@ -101,23 +101,24 @@ def build(
     n = _length(signature, columns, holdout)
     if n == 0 or (holdout is not None and len(holdout.scores) == 0):
         raise DataError("a reference of no rows", expected="rows of training data and of the holdout")
-    cut = _Cuts(blocks.cut(n, event_us, window), blocks.numbered(event_us, window))
+    cut = _Cuts(blocks.cut(n, event_us, window, thin=True), blocks.numbered(event_us, window))
     made = [
         _stream(column.name, "feature", columns[column.name], cut, column.type is ColumnType.CATEGORY)
         for column in signature.columns
     ]
     told = _notes(cut.windows, "features") if made else ()
-    baseline = Baseline(mean=0.0, n=0, window_means=(), in_time=False)
+    baseline, thin = Baseline(mean=0.0, n=0, window_means=(), in_time=False), cut.windows.thin
     if holdout is not None:
         held = streams.score_table(holdout.scores)
-        held_cut = _Cuts(blocks.cut(len(held), holdout.event_us, window), blocks.numbered(holdout.event_us, window))
+        held_cut = _Cuts(blocks.cut(len(held), holdout.event_us, window, thin=True), blocks.numbered(holdout.event_us, window))
         answered = prediction_columns(signature.task, signature.classes, signature_names(signature), held)
         made += [_stream(name, "prediction", values, held_cut, kind == "category") for name, (kind, values) in answered.items()]
-        every = blocks.cut(len(held), holdout.event_us, window, blocks.MOST_NUMBERED)
+        every = blocks.cut(len(held), holdout.event_us, window, blocks.MOST_NUMBERED, thin=True)
         baseline = _baseline(np.asarray(holdout.losses, dtype=np.float64), every)
         told += _notes(held_cut.windows, "predictions and the loss")
+        thin = thin or held_cut.windows.thin
     slotted = seasons.find([(each.stream, each.in_time) for each in made], window)
-    found = exchangeable.examine(made, slotted)
+    found = exchangeable.examine(made, slotted, thin=thin)
     return Reference(
         format=FORMAT,
         task=signature.task,
@@ -230,7 +231,12 @@ def _baseline(losses: Floats, cut: blocks.Cut) -> Baseline:
 
 
 def _notes(cut: blocks.Cut, what: str) -> tuple[str, ...]:
+    if cut.thin:
+        few = f"Most windows of the reference of {what} have fewer than {blocks.FEWEST_ROWS} rows"
+        return (f"{few}: how far larger ones differ is learned from these, so small moves are not told.",)
     if cut.in_time:
         return ()
-    few = f"The reference of {what} has fewer than {blocks.FEWEST_WINDOWS} windows"
-    return (f"{few}: it was cut into {len(cut.windows)} consecutive blocks, which show less of how windows differ.",)
+    blocked = f"it was cut into {len(cut.windows)} consecutive blocks, which show less of how windows differ."
+    if cut.windows_of_time >= blocks.FEWEST_WINDOWS:
+        return (f"The reference of {what} has {cut.windows_of_time:,} windows, too few of them with more than a row: {blocked}",)
+    return (f"The reference of {what} has fewer than {blocks.FEWEST_WINDOWS} windows: {blocked}",)

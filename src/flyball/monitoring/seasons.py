@@ -66,6 +66,11 @@ def find(streams: Sequence[tuple[Stream, InTime | None]], window: timedelta | in
     return {name: each for name, each in found.items() if each is not None}
 
 
+def are_looked_for(numbers: Ints, rows: Ints, window: timedelta) -> bool:
+    """Whether windows of so many rows are enough to see a stream follow the clock. Whole weeks hold every hour: there is nothing to look for."""
+    return window % WEEK == timedelta(0) or any(True for _ in _cycles(numbers[rows >= FEWEST_ROWS], window))
+
+
 def _slotted(stream: Stream, seen: InTime, window: timedelta, level: float) -> Slotted | None:
     """By the season that explains most."""
     large = seen.counts.sum(axis=1) >= FEWEST_ROWS

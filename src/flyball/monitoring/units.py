@@ -54,8 +54,10 @@ SLACK = 0.04
 """Distance that knots (a thirty-third) and windows that differ a little add to sampling noise."""
 BARE_FACTOR = 3.0
 """A factor that belongs to no known unit is believed from here on, either way: prices may well double."""
-NEARER = 0.02
-"""Conversions within it fit alike; a bare factor is told only where it is so much nearer than any known one."""
+NEARER, BARE_NEARER = 0.4, 0.6
+"""Times the standard error of a distance, and 0.02 at least: conversions within it fit alike; a bare factor is told before a known one only where it is so much nearer.
+It is fitted to the window, so its distance is the smaller one also where the known one is the true one: by less than BARE_NEARER in 98 of 100 windows of 100 rows."""
+LEAST_NEARER = 0.02
 
 
 def noise(n: int, reference: int) -> float:
@@ -76,13 +78,15 @@ def recognised(buckets: Mapping[int, int], quantiles: Sequence[float], reference
     fits = [(_distance(places, times, before, known), known) for known in KNOWN]
     free = _free(places, times, before)
     nearest = min(fit for fit, _ in fits)
-    alike = [(fit, known) for fit, known in fits if fit <= nearest + NEARER]
-    best = (alike[0][0], alike[0][1]._replace(words=", or ".join(known.words for _, known in alike[:3])))
-    if free is not None:
+    error = math.sqrt(1.0 / float(times.sum()) + 1.0 / max(reference, 1))
+    near = [(fit, known) for fit, known in fits if fit <= nearest + max(NEARER * error, LEAST_NEARER)]
+    alike = [known for fit, known in near if _holds(places, times, before, (fit, known), reference)]
+    if free is not None and max(abs(free.factor), 1.0 / abs(free.factor)) >= BARE_FACTOR:
         fit = _distance(places, times, before, free)
-        if fit < best[0] - NEARER and max(abs(free.factor), 1.0 / abs(free.factor)) >= BARE_FACTOR:
-            best = (fit, free)
-    return best[1] if _holds(places, times, before, best, reference) else None
+        nearer = not alike or fit < nearest - max(BARE_NEARER * error, LEAST_NEARER)
+        if nearer and _holds(places, times, before, (fit, free), reference):
+            return free
+    return alike[0]._replace(words=", or ".join(known.words for known in alike[:3])) if alike else None
 
 
 def _holds(places: NDArray[np.int64], times: Floats, before: Floats, best: tuple[float, Conversion], reference: int) -> bool:

@@ -49,7 +49,9 @@ def test_a_version_is_told_with_its_parameters_and_with_the_job_that_trained_it(
     first = Job(
         id="j-0001", model="m", status=JobStatus.REGISTERED, requested_at=START, as_of=START, cause="user:x", version=1, unit="u"
     )
-    later = msgspec.structs.replace(first, id="j-0002", overrides={"tournament": {"champion": "u", "strategies": ["all"]}}, unit="w")
+    later = msgspec.structs.replace(
+        first, id="j-0002", overrides={"tournament": {"champion": "u", "strategies": ["all"]}}, unit="w"
+    )
     puts = (put("version", "m|000001", version), put("job", "j-0001", first), put("job", "j-0002", later))
     world.record(draft(START, "test", "test", {}, puts))
     (row,) = queries.versions(world)

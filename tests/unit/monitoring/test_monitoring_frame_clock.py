@@ -156,3 +156,39 @@ def test_a_time_that_stands_for_none_is_refused(known: FrameProfile) -> None:
     ):
         with pytest.raises(DataError, match="60 of 60 rows with a time in 'at' at the end of all calendars"):
             look()
+
+
+def thin_hours(first: int, count: int, rows: float, seed: int) -> pl.DataFrame:
+    """So many rows an hour on average, at random; `watts` follows the hour."""
+    draw = np.random.default_rng([seed, first])
+    moments = first + np.sort(draw.uniform(0.0, count, round(count * rows)))
+    watts = 3.0 * np.sin(np.floor(moments) % 24 * np.pi / 12.0) + draw.normal(0.0, 1.0, moments.size)
+    return pl.DataFrame({"at": [START + timedelta(hours=float(each)) for each in moments], "watts": watts})
+
+
+@pytest.mark.parametrize("rows", [14, 6, 1.5])
+def test_windows_of_too_few_rows_to_see_the_clock_keep_the_budget_and_say_so(rows: float) -> None:
+    # Blocks of 650 rows, which stood for them, alarmed in 20 of 120 quiet hours.
+    thin, alarms = profile(thin_hours(0, 60 * 24, rows, 1), time="at", window="1h"), 0
+    monitor = Monitor(thin, windows=20)
+    for hour in range(60 * 24, 60 * 24 + 120):
+        alarms += bool(monitor.look(thin_hours(hour, 1, ROWS, 2)))
+    assert alarms <= 12  # 6 are allowed; more than 12 have a chance of 1 %
+    assert "Most windows of the reference of features have fewer than 20 rows" in str(thin)
+    beside = str(compare(thin, thin_hours(60 * 24, 1, ROWS, 2)))
+    # Of 14 on average some hours have 20, enough to see the clock.
+    assert ("whether columns follow the clock was not looked at" in beside) == (rows < 14)
+    kept = FrameProfile.from_bytes(thin.to_bytes())
+    assert kept.clock == thin.clock
+
+
+def test_windows_of_a_row_each_are_refused_and_told_what_to_do() -> None:
+    lonely = thin_hours(0, 60 * 24, 1, 1).with_columns(at=pl.Series([START + timedelta(hours=n) for n in range(60 * 24)]))
+    with pytest.raises(DataError, match=r"1,440 windows of 1h by 'at', of which fewer than 8 have two rows.*\n*.*longer window="):
+        profile(lonely, time="at", window="1h")
+    assert not profile(lonely, time="at", window="1d").reference.exchangeable
+
+
+def test_a_window_that_divides_no_day_says_that_nobody_looked_at_the_clock() -> None:
+    odd = profile(hours(0, 20 * 24, 1), time="at", window="5h")
+    assert "whether columns follow the clock was not looked at" in str(compare(odd, hours(20 * 24 + 1, 1, 1)))

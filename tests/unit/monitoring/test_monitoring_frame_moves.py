@@ -173,7 +173,7 @@ def test_infinite_values_count_as_missing_and_are_said_to() -> None:
     for reference, window in ((then, normal()), (normal(), then), (normal(), -then)):
         found = compare(frame(x=reference), frame(x=window))
         assert found.moved == ("x",)
-        assert "infinite values count as missing in the" in str(found)
+        assert "infinite values, or beyond 3.4e38, count as missing in the" in str(found)
     assert compare(frame(x=then), frame(x=then[::-1])).moved == ()
     assert FrameProfile.from_bytes(profile(frame(x=then)).to_bytes()).infinite == {"x": int(np.isinf(then).sum())}
     assert compare(frame(x=normal()), frame(x=np.append(normal(400, seed=1), [1e300] * 100))).columns[0].finding is not None
@@ -220,7 +220,7 @@ def test_a_comparison_gives_wasserstein_in_the_columns_unit_and_says_what_it_doe
     _head, columns, row, *_, last = str(
         compare(frame(x=normal(sd=10.0)), frame(x=normal(500, seed=1, mean=5.0, sd=10.0)))
     ).splitlines()
-    assert columns.split() == ["column", "moved", "JS", "PSI", "Wasserstein", "what"]
+    assert columns.split() == ["column", "moved", "JS", "distance", "PSI", "Wasserstein", "what"]
     assert float(row.split()[4]) == pytest.approx(5.0, abs=1.0)
     assert last.startswith("not looked at: the clock")
 
@@ -255,3 +255,63 @@ def test_a_profile_of_a_release_before_compares_columns_alone_and_says_so() -> N
     assert found.moved == ("x",)
     assert "since a release before made the profile" in str(found)
     assert Monitor(before, state=DriftState()).look(frame(x=normal(400, seed=1, mean=3.0)))
+
+
+WASSERSTEIN = {
+    "one value": (lambda _, n: np.full(n, 5.0), lambda x: x + 1.0, 1e-5),
+    "far above": (lambda g, n: g.normal(size=n), lambda x: x + 10.0, 0.01),
+    "far below": (lambda g, n: g.normal(size=n), lambda x: x - 10.0, 0.01),
+    "a bit": (lambda g, n: g.normal(size=n), lambda x: x + 0.5, 0.02),
+    "wider": (lambda g, n: g.normal(size=n), lambda x: 5.0 * x, 0.02),
+    "another unit": (lambda g, n: g.gamma(2.0, 10.0, n), lambda x: 1000.0 * x, 0.01),
+    "whole numbers": (lambda g, n: g.integers(0, 50, n).astype(float), lambda x: x + 20.0, 0.01),
+    "skewed": (lambda g, n: g.lognormal(0.0, 1.0, n), lambda x: 2.0 * x, 0.05),
+    "heavy tail": (lambda g, n: g.pareto(1.5, n), lambda x: 1.5 * x, 0.35),
+}
+
+
+@pytest.mark.parametrize("case", WASSERSTEIN)
+def test_the_wasserstein_distance_that_is_shown_is_that_of_the_rows(case):
+    from scipy.stats import wasserstein_distance
+
+    drawn, moved, close = WASSERSTEIN[case]
+    for seed in range(3):
+        draw = np.random.default_rng(seed)
+        then, now = drawn(draw, 4000), moved(drawn(draw, 1000))
+        found = compare(profile(pl.DataFrame({"x": then}), window_rows=1000), pl.DataFrame({"x": now}))
+        assert found.columns[0].effects["wasserstein"] == pytest.approx(wasserstein_distance(then, now), rel=close)
+        assert "≥" not in str(found)
+        assert all(each.finding is None or each.finding.effects == each.effects for each in found.columns)
+
+
+def test_a_wasserstein_distance_that_may_be_larger_says_so():
+    draw = np.random.default_rng(0)
+    far = profile(pl.DataFrame({"x": 2e9 + draw.normal(size=4000)}), window_rows=1000)
+    found = compare(far, pl.DataFrame({"x": 2e9 + 10.0 + draw.normal(size=1000)}))
+    assert 3.0 < found.columns[0].effects["wasserstein"] < 10.0
+    assert "≥ " in str(found)
+    assert "wasserstein ≥ " in found._repr_html_()
+
+
+@pytest.mark.parametrize("scale", [1e38, 1e39, 1e300])
+def test_numbers_that_no_float32_holds_count_as_infinite_and_are_told(scale: float) -> None:
+    then, now = frame(a=scale * normal(), b=normal(seed=1)), frame(a=scale * (normal(400, seed=2) + 3.0), b=normal(400, seed=3))
+    known = profile(then)
+    found = compare(FrameProfile.from_bytes(known.to_bytes()), now)
+    beyond = int((np.abs(then["a"].to_numpy()) >= np.finfo(np.float32).max).sum())
+    assert known.infinite == ({"a": beyond} if beyond else {})
+    assert "or beyond 3.4e38, count as missing in the frame: a" in str(found)
+
+
+def test_the_largest_float64_in_the_place_of_a_missing_value_is_told_as_missing() -> None:
+    now = normal(400, seed=1)
+    now[:100] = np.finfo(np.float64).max
+    found = compare(frame(a=normal()), frame(a=now))
+    assert "25 % of values are missing" in str(found)
+    assert "count as missing in the frame: a (100)" in str(found)
+
+
+def test_numbers_too_small_for_a_float32_are_not_told_as_far_from_0() -> None:
+    found = compare(frame(a=1e-300 * normal(), b=normal(seed=1)), frame(a=1e-300 * (normal(seed=2) + 9.0), b=normal(seed=3)))
+    assert "far from 0" not in str(found)
+    assert "not looked at finely: a" in str(found)

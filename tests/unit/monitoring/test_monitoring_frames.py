@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from flyball.errors import DataError
-from flyball.monitoring import counting
+from flyball.monitoring import counting, profile
 from flyball.monitoring.frames import columns_of
 from flyball.records.signature import ColumnType
 
@@ -81,3 +81,16 @@ def test_text_where_the_reference_has_numbers_is_told() -> None:
 def test_what_is_no_frame_or_holds_nothing_to_look_at_is_told(frame: object) -> None:
     with pytest.raises(DataError):
         columns_of(frame)
+
+
+def test_a_line_break_in_a_category_or_a_name_breaks_no_table() -> None:
+    then = pl.DataFrame({"a\nb": ["x\ny", "\x1b[31mé"] * 500})
+    assert len(str(profile(then)).splitlines()) == 3
+    assert "x\\ny 50%" in str(profile(then))
+    assert "\x1b" not in str(profile(then))
+    assert "\\x1b[31mé" in str(profile(then))
+
+
+def test_columns_that_are_numbered_are_refused_with_what_to_do() -> None:
+    with pytest.raises(DataError, match=r"frame\.columns\.map\(str\)"):
+        profile(pd.DataFrame(np.zeros((100, 2))))

@@ -7,13 +7,14 @@ import pytest
 from real_rows import columns as real_columns
 from real_rows import divided, draw, kinds
 
-from flyball.monitoring import blocks, norms, quality, reference, traits
+from flyball.monitoring import blocks, norms, quality, reference, traits, units
 from flyball.monitoring.quality import Fault
 from flyball.monitoring.window_counts import profile_of
 from flyball.records import codec
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, FindingKind
 from flyball.records.signature import Column, ColumnType, Signature
+from flyball.stats import log_buckets
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -291,3 +292,17 @@ def test_norms_of_128_columns_are_tens_of_kilobytes():
     raw = codec.encode(world.norms)
     assert len(raw) < 80_000
     assert codec.decode(raw, norms.Norms) == world.norms
+
+
+@pytest.mark.parametrize("factor", [1000.0, 100.0, 60.0])
+def test_a_common_unit_is_named_in_few_rows_and_a_bare_factor_told_as_about(factor):
+    # Chance makes a factor that is fitted to 100 rows come nearer: a quarter of these were "1100 times".
+    rng, named = np.random.default_rng(1), 0
+    quantiles = np.quantile(rng.gamma(2.0, 10.0, 4000), (np.arange(33) + 0.5) / 33, method="inverted_cdf").tolist()
+    for _ in range(60):
+        found = units.recognised(log_buckets.counted(rng.gamma(2.0, 10.0, 100) * factor), quantiles, 4000)
+        named += found is not None and found.factor == factor and bool(found.words)
+    assert named >= 54
+    bare = units.recognised(log_buckets.counted(rng.gamma(2.0, 10.0, 2000) * 500.0), quantiles, 4000)
+    assert bare is not None
+    assert quality._unit(bare).startswith("values are about ")

@@ -238,3 +238,14 @@ def test_a_number_as_high_as_float32_goes_stops_no_packaging():
         stream = streams.bins_for_numbers("x", "feature", values)
         codec.encode(stream)
         assert streams.bin_of(stream, [highest, np.inf, 1e300]).tolist()[-1] == 3
+
+
+def test_a_few_busy_hours_do_not_stand_for_the_others():
+    hour = np.concatenate([np.repeat(np.arange(10), 30), np.repeat(np.arange(10, 400), 5)])
+    times = hour * 3_600_000_000
+    busy, every = (blocks.cut(hour.size, times, timedelta(hours=1), thin=thin) for thin in (False, True))
+    assert (len(busy.windows), busy.thin) == (10, False)
+    assert (every.in_time, every.thin, every.windows_of_time) == (True, True, 400)
+    assert min(part.size for part in every.windows) == 5
+    lonely = blocks.cut(400, np.arange(400) * 3_600_000_000, timedelta(hours=1), thin=True)
+    assert (lonely.in_time, lonely.windows_of_time) == (False, 400)

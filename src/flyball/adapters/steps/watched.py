@@ -48,13 +48,13 @@ def watched(run: Run, made: Made) -> Files:
     own = {column.name for column in kept}
     world = arrays_of(made.rows.features)
     held = {name: values for name, values in arrays_of(made.holdout.features).items() if name in own}
-    cut = blocks.cut(len(made.rows.labels), made.rows.event_us, window)
+    cut = blocks.cut(len(made.rows.labels), made.rows.event_us, window, thin=True)
     kinds = {column.name: "category" if column.type is ColumnType.CATEGORY else "number" for column in kept}
     directions = joint.build(kinds, world, cut.windows)
     counted = tuple(column for column in made.signature.columns if rules.get(column.name, "keep") not in ("drop", "hash"))
     counted_of = msgspec.structs.replace(made.signature, columns=counted)
     plain = references.build(counted_of, world, made.rows.event_us, answers, window, made.scale)
-    reference = with_joint(plain, directions, world, cut.windows)
+    reference = with_joint(plain, directions, world, cut.windows, thin=cut.thin)
     yield references.FILE, reference
     yield joint.FILE, directions
     yield norms.FILE, norms.build([stream for stream in reference.streams if stream.name in own], world, cut.windows)
