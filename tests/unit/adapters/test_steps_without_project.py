@@ -10,7 +10,7 @@ import pytest
 from projects import Told, package_in, project, request, rows, served, spec
 
 from flyball.adapters import estimators
-from flyball.adapters.conversion import answers_elsewhere
+from flyball.adapters.conversion.elsewhere import Packed, answers_elsewhere
 from flyball.adapters.environment import code_files
 from flyball.adapters.model_input import feeds_of, frame_of
 from flyball.adapters.packages import LocalPackages
@@ -58,10 +58,12 @@ def written(directory: Path, weight: str) -> Path:
     return directory
 
 
-def asked_elsewhere(directory: Path, frame: pl.DataFrame) -> np.ndarray:
+def asked_elsewhere(directory: Path, frame: pl.DataFrame, *, texts_moved: bool = True) -> np.ndarray:
     with user_code(directory) as loaded:
         content = estimators.dump(loaded("pipeline:train")(None, None, {}, 1), own_modules(directory))
-    return answers_elsewhere(content, code_files(directory), directory, SIGNATURE, frame)
+    (directory / ".flyball").mkdir(exist_ok=True)
+    packed = Packed(content, code_files(directory), directory)
+    return answers_elsewhere(packed, SIGNATURE, frame, directory / ".flyball", texts_moved=texts_moved)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +81,7 @@ def test_a_model_that_reads_a_file_of_its_project_when_it_is_asked_is_refused_by
 ) -> None:
     directory = written(tmp_path / "p", weight)
     monkeypatch.chdir(directory)
-    with pytest.raises(TrainingError, match=r"the model reads lookup\.json when it is asked") as refused:
+    with pytest.raises(TrainingError, match=r"the model needs lookup\.json when it is asked") as refused:
         asked_elsewhere(directory, pl.DataFrame({"x": [0.0, 1.0]}, schema={"x": pl.Float32}))
     assert "read it in train()" in refused.value.next_step
 
@@ -93,6 +95,50 @@ def test_a_model_that_ends_its_process_is_told(tmp_path: Path) -> None:
     directory = written(tmp_path / "p", "__import__('os')._exit(7)")
     with pytest.raises(TrainingError, match="ended with exit code 7"):
         asked_elsewhere(directory, pl.DataFrame({"x": [0.0]}, schema={"x": pl.Float32}))
+
+
+ONE = pl.DataFrame({"x": [0.0]}, schema={"x": pl.Float32})
+
+
+def test_a_model_that_writes_into_its_project_is_told_what_it_needs(tmp_path: Path) -> None:
+    directory = written(tmp_path / "p", "(HERE / 'log' / 'answers.txt').write_text('2')")
+    (directory / "log").mkdir()
+    with pytest.raises(TrainingError, match=r"the model needs log/answers\.txt when it is asked") as refused:
+        asked_elsewhere(directory, ONE)
+    assert "writes no files" in refused.value.next_step
+
+
+def test_a_model_that_is_killed_is_told_what_is_likely(tmp_path: Path) -> None:
+    directory = written(tmp_path / "p", "__import__('os').kill(__import__('os').getpid(), 9)")
+    with pytest.raises(TrainingError, match="was killed: most likely there was not enough memory"):
+        asked_elsewhere(directory, ONE)
+    assert [each.name for each in (directory / ".flyball").iterdir()] == []
+
+
+@pytest.mark.parametrize("kept", ["HERE / '.venv' / 'w.txt'", "str(HERE / '.venv' / 'w.txt')"])
+def test_a_library_that_lies_in_the_project_stays_where_it_is(tmp_path: Path, kept: str) -> None:
+    directory = written(tmp_path / "p", "float(open(PLACE).read())")
+    (directory / ".venv").mkdir()
+    (directory / ".venv" / "w.txt").write_text("2.0")
+    code = directory / "pipeline.py"
+    code.write_text(code.read_text().replace("KEPT =", f"PLACE = {kept}\nKEPT ="))
+    np.testing.assert_allclose(asked_elsewhere(directory, ONE)[:, 0], 1 / (1 + np.exp(-1.0)))
+
+
+def test_only_texts_that_begin_with_the_projects_path_are_moved(tmp_path: Path) -> None:
+    directory = tmp_path / "p"
+    words = [f"x{directory}/y", f"https://h{directory}/v1", f"{directory}way"]
+    weight = " + ".join(f"({word!r}.encode().hex() == {word.encode().hex()!r})" for word in words)
+    found = asked_elsewhere(written(directory, f"({weight})"), ONE)
+    np.testing.assert_allclose(found[:, 0], 1 / (1 + np.exp(-1.5)))
+
+
+def test_the_child_says_nothing_of_how_it_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PYTHONWARNINGS", "error::RuntimeWarning")
+    asked_elsewhere(written(tmp_path / "p", "2.0"), ONE)
+    assert "RuntimeWarning" not in capfd.readouterr().err
 
 
 NAIVE = """
@@ -130,7 +176,32 @@ def whole() -> pl.DataFrame:
 
 def test_a_run_fails_where_its_model_reads_a_file_of_the_project(tmp_path: Path) -> None:
     directory = naive(tmp_path / "p", READ, whole())
-    with pytest.raises(TrainingError, match=r"reads lookup\.json"):
+    with pytest.raises(TrainingError, match=r"needs lookup\.json"):
+        run_steps(request(directory, spec(data={"features": ["hour", "wind"]})), Told())
+
+
+def known(word: str) -> str:
+    """A weight that is 2 for who knows a text by its characters, wherever that leads to."""
+    return f"2.0 if WORD.encode().hex() == {word.encode().hex()!r} else 3.0"
+
+
+def with_word(directory: Path, weight: str) -> Path:
+    naive(directory, weight, whole())
+    code = directory / "pipeline.py"
+    code.write_text(code.read_text().replace("class Naive", f"WORD = {str(directory / 'login')!r}\n\nclass Naive"))
+    return directory
+
+
+def test_a_text_that_begins_as_the_projects_path_may_be_a_word_that_the_model_knows(tmp_path: Path) -> None:
+    directory = with_word(tmp_path / "p", known(str(tmp_path / "p" / "login")))
+    results = run_steps(request(directory, spec(data={"features": ["hour", "wind"]})), Told())
+    assert results[-1].values["parity"] == 0.0
+
+
+def test_a_model_that_has_something_else_where_its_file_is_not_there_does_not_pass(tmp_path: Path) -> None:
+    directory = with_word(tmp_path / "p", "float(Path(WORD).read_text()) if Path(WORD).exists() else 3.0")
+    (directory / "login").write_text("2.0")
+    with pytest.raises(TrainingError, match="the model needs login when it is asked"):
         run_steps(request(directory, spec(data={"features": ["hour", "wind"]})), Told())
 
 
