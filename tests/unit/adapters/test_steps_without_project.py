@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from flyball.errors import TrainingError
 from flyball.gates.decide import REFUSED_MISSING
 from flyball.gateway.runtimes.contract import CodeLimits
 from flyball.gateway.units import load
+from flyball.records.evidence import Evidence
 from flyball.records.signature import Column, ColumnType, Signature
 
 SIGNATURE = Signature(task="binary", columns=(Column(name="x", type=ColumnType.NUMBER),), classes=("no", "yes"))
@@ -205,14 +207,10 @@ def test_a_model_that_has_something_else_where_its_file_is_not_there_does_not_pa
         run_steps(request(directory, spec(data={"features": ["hour", "wind"]})), Told())
 
 
-def test_what_no_row_lacks_and_the_model_refuses_to_do_without_must_be_there(tmp_path: Path) -> None:
-    directory, told = naive(tmp_path / "p", "2.0", whole()), Told()
-    declared = spec(data={"features": {"hour": None, "wind": {"missing": True}}})
-    package = package_in(directory, run_steps(request(directory, declared), told))
-    wanted = {column.name: column.missing for column in LocalPackages().signature(package).columns}
-    assert wanted == {"hour": False, "wind": False}
+def test_a_served_model_needs_no_project(tmp_path: Path) -> None:
+    directory = naive(tmp_path / "p", "2.0", whole())
+    package = package_in(directory, run_steps(request(directory, spec(data={"features": ["hour", "wind"]})), Told()))
     assert all(item.name != REFUSED_MISSING for item in LocalPackages().evaluation(package))
-    assert any("requests must have wind" in progress.words for progress in told)
     shutil.move(directory / "pipeline.py", tmp_path / "gone.py")
     unit = served(package)
     model = load(unit, CodeLimits(environment=tuple(os.environ.items())))
@@ -220,11 +218,40 @@ def test_what_no_row_lacks_and_the_model_refuses_to_do_without_must_be_there(tmp
     model.close()
 
 
+def refused_by(directory: Path, features: object) -> tuple[list[bool], list[Evidence], Sequence[str]]:
+    """What requests may leave out, what the gate is told of it, and the step's words."""
+    results = run_steps(request(directory, spec(data={"features": features})), Told())
+    package = package_in(directory, results)
+    refused = [item for item in LocalPackages().evaluation(package) if item.name == REFUSED_MISSING]
+    return [column.missing for column in LocalPackages().signature(package).columns], refused, results[-1].values["words"]
+
+
+def test_what_flyball_yaml_lets_be_missing_and_the_model_refuses_is_evidence_for_the_gate(tmp_path: Path) -> None:
+    directory = naive(tmp_path / "p", "2.0", whole())
+    missing, (refused,), words = refused_by(directory, {"hour": None, "wind": {"missing": True}})
+    assert (missing, refused.value, refused.n) == ([False, True], 0.0, 600)
+    assert "of wind (missing: true in flyball.yaml; 0 of 600 rows lack it): put an imputer before it" in refused.note
+    assert refused.note in words
+
+
 def test_what_rows_of_the_data_lack_and_the_model_refuses_to_do_without_is_evidence_for_the_gate(tmp_path: Path) -> None:
     holed = whole().with_columns(pl.when(pl.int_range(pl.len()) < 7).then(None).otherwise(pl.col("wind")).alias("wind"))
-    directory = naive(tmp_path / "p", "2.0", holed)
-    package = package_in(directory, run_steps(request(directory, spec(data={"features": ["hour", "wind"]})), Told()))
-    assert [column.missing for column in LocalPackages().signature(package).columns] == [False, True]
-    (refused,) = [item for item in LocalPackages().evaluation(package) if item.name == REFUSED_MISSING]
-    assert (refused.value, refused.n) == (7.0, 600)
-    assert "wind, which 7 of 600 rows have: put an imputer before it" in refused.note
+    missing, (refused,), words = refused_by(naive(tmp_path / "p", "2.0", holed), ["hour", "wind"])
+    assert (missing, refused.value, refused.n) == ([False, True], 7.0, 600)
+    assert "of wind (missing: true in schema.yaml; 7 of 600 rows lack it): put an imputer before it" in refused.note
+    assert refused.note in words
+
+
+BOOSTED = """
+from sklearn.ensemble import GradientBoostingClassifier
+
+def train(features, label, parameters, seed):
+    return GradientBoostingClassifier(n_estimators=20, random_state=seed).fit(features.to_numpy(), label.to_numpy())
+"""
+
+
+def test_what_the_served_form_answers_without_may_be_missing(tmp_path: Path) -> None:
+    directory = project(tmp_path / "p", BOOSTED, whole())
+    missing, refused, words = refused_by(directory, {"hour": None, "wind": {"missing": True}})
+    assert (missing, refused) == ([False, True], [])
+    assert any("the trained model refuses missing values of wind" in each for each in words)

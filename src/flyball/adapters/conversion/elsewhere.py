@@ -179,8 +179,8 @@ def _answered(place: Path, rows: bytes) -> _Said:
     try:
         if not order.texts_moved:
             _keep_from_project(place, order)
-        with (place / _MODEL).open("rb") as file:
-            estimator = _read(file, order)
+        with (place / _MODEL).open("rb") as content:
+            estimator = _read(content, order)
         scores = estimators.score(estimator, pl.read_parquet(io.BytesIO(rows)), order.signature)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - foreign code: whatever it raises is the answer
         roots = (place / _CODE, Path(order.moved), *([] if order.texts_moved else [Path(order.project)]))

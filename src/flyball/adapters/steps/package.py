@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 import polars as pl
 
@@ -35,7 +34,6 @@ from flyball.records.jobs import StepResult
 from flyball.records.keeping import Keeping
 from flyball.records.signature import Signature
 from flyball.records.unit import Format, Lineage, SnapshotRef
-from flyball.records.words import listed
 
 PACKAGE = "package"
 
@@ -88,7 +86,8 @@ def package(run: Run, keys: dict[str, str], done: Results, order: PackageOrder) 
         answered = np.asarray(pl.read_parquet(evaluated / SCORES, glob=False).to_numpy(), dtype=np.float64)
         with user_code(run.request.project_dir):
             served, compared = _convert(run, (fitted / ESTIMATOR).read_bytes(), rows, holdout, signature, scale)
-            signature, refused = _promised(run, signature, compared.refuses_missing, before.followed_by(holdout).features)
+            refused = _refused(run, served, compared, before.followed_by(holdout).features)
+            served = served._replace(words=(*served.words, *(each.note for each in refused)))
             served = _without_project(run, served, compared, _Asked(signature, scale, directory))
             with told(f"the served model of {run.request.spec.train.entrypoint}", run.request.project_dir):
                 held = _answered(served, holdout.features, _hidden(run), rows.features)
@@ -231,24 +230,33 @@ def _without_project(run: Run, served: Served, compared: Compared, asked: _Asked
     return served._replace(parity=max(served.parity, found))
 
 
-def _promised(
-    run: Run, signature: Signature, refused: Sequence[str], rows: pl.DataFrame
-) -> tuple[Signature, tuple[Evidence, ...]]:
-    """What requests may leave out, where the trained model refuses missing values of the columns `refused`. Of one that no row lacks the signature takes none:
-    such a request is told so, and the others beside it are not lost. Where rows of the data lack it, requests will: that is for the gate."""
-    lacking = {name: int(_is_missing(rows[name]).sum()) for name in refused}
-    needed = [name for name, count in lacking.items() if not count]
-    if needed:
-        run.say(
-            "package",
-            f"requests must have {listed(needed)}: the trained model refuses missing values, and no row of the data lacks it",
-        )
-    columns = tuple(msgspec.structs.replace(each, missing=False) if each.name in needed else each for each in signature.columns)
-    met = {name: count for name, count in lacking.items() if count}
-    told = " and ".join(f"{name}, which {count:,} of {rows.height:,} rows have" for name, count in met.items())
-    words = f"the trained model refuses missing values of {told}: put an imputer before it, or say missing: false in schema.yaml"
-    evidence = Evidence(name=REFUSED_MISSING, value=float(sum(met.values())), n=rows.height, unit="rows", note=words)
-    return msgspec.structs.replace(signature, columns=columns), (evidence,) if met else ()
+def _refused(run: Run, served: Served, compared: Compared, rows: pl.DataFrame) -> tuple[Evidence, ...]:
+    """Missing values that the signature takes, and that neither the trained model nor its served form answers: one such request would be a failure of all that
+    are asked for with it. Whoever says that they may be missing is who can take that back, also where no row of the data lacks one."""
+    names = [name for name in compared.refuses_missing if not _answers_without(served, compared.frame.head(1), name)]
+    if not names:
+        return ()
+    lacking = {name: int(_is_missing(rows[name]).sum()) for name in names}
+    told = " and ".join(
+        f"{name} (missing: true in {_said_in(run, name)}; {count:,} of {rows.height:,} rows lack it)"
+        for name, count in lacking.items()
+    )
+    words = f"the trained model refuses missing values of {told}: put an imputer before it, or say missing: false there"
+    return (Evidence(name=REFUSED_MISSING, value=float(sum(lacking.values())), n=rows.height, unit="rows", note=words),)
+
+
+def _answers_without(served: Served, row: pl.DataFrame, name: str) -> bool:
+    """A data format may take what the estimator it was made of refuses."""
+    missing = "" if row[name].dtype == pl.String else float("nan")
+    try:
+        scores = served.run(row.with_columns(pl.lit(missing, dtype=row[name].dtype).alias(name)))
+    except Exception:  # noqa: BLE001 - foreign code: whatever it raises is no answer
+        return False
+    return bool(np.isfinite(scores).all())
+
+
+def _said_in(run: Run, name: str) -> str:
+    return "flyball.yaml" if run.request.spec.data.feature(name).missing else run.schema_file.name
 
 
 def _is_missing(values: pl.Series) -> pl.Series:
