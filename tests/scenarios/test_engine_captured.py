@@ -20,7 +20,7 @@ from flyball.control.ports import Portion
 from flyball.control.standing import standing
 from flyball.control.world import draft, micros, put
 from flyball.monitoring.operations import OperationsState
-from flyball.records.captured import LabelBatch, PredictionBatch
+from flyball.records.captured import Captured, LabelBatch, PredictionBatch
 from flyball.records.release import Drill
 
 MONITOR = {"min_rows": 20, "mature_share": 0.9}
@@ -202,6 +202,50 @@ def test_late_labels_of_many_windows_correct_some_at_each_tick_until_all_are_rig
         assert not tick_once(project.engine)
         assert len(project.ledger.events(kinds=("window.revised",))) == min(number, 4)
     assert [window.labels for window in project.windows()] == [240] * 4
+    project.holds()
+
+
+def fewer(record: Captured, kept: int) -> Captured:
+    """Its first rows or labels, as if those behind them lay in a frame that is damaged."""
+    names = ("ids", "values", "observed_us", "rewards") if isinstance(record, LabelBatch) else ("ids", "keys", "scores")
+    cut = {name: getattr(record, name)[:kept] for name in names}
+    if isinstance(record, PredictionBatch):
+        cut["columns"] = {name: values[:kept] for name, values in record.columns.items()}
+    return msgspec.structs.replace(record, **cut)
+
+
+@pytest.mark.parametrize("what", [LabelBatch, PredictionBatch])
+def test_a_restart_on_less_than_a_window_was_judged_by_keeps_its_metrics_and_says_so_once(tmp_path: Path, what: type) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR))
+    project.version()
+    project.live(5 * DAY)
+    before = {window.start: window for window in project.windows() if window.mature}
+    whole = project.capture
+    records = whole.read({}).records
+    project.capture = MemoryCapture()
+    project.capture.hand_over([fewer(each, len(each.ids) // 2) if isinstance(each, what) else each for each in records])
+    for _ in range(3):
+        with_ports(project, capture=project.capture)
+        project.clock.sleep(6 * HOUR)
+        project.tick()
+    after = {window.start: window for window in project.windows()}
+    assert len(before) >= 3
+    for start, window in before.items():
+        now = after[start]
+        assert "of which" in now.held_in_part
+        assert (now.metrics, now.labels, now.loss, now.judged_by) == (
+            window.metrics,
+            window.labels,
+            window.loss,
+            window.judged_by,
+        )
+    assert not project.ledger.events(kinds=("window.revised",))
+    assert len(project.ledger.events(kinds=("window.kept",))) == len(before)
+    project.capture = whole
+    with_ports(project, capture=whole)
+    project.clock.sleep(6 * HOUR)
+    project.tick()
+    assert not [window for window in project.windows() if window.held_in_part and window.start in before]
     project.holds()
 
 
