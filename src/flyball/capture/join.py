@@ -127,6 +127,10 @@ class LabelJoin(JoinedRows):
             records_too_old=self._old,
         )
 
+    def strays(self) -> tuple[int, int, int, int]:
+        """(received, for unknown ids, from the future, invalid) labels, as `counts` has them, without a look at every row."""
+        return self._received, len(self._held), self._future, self._invalid
+
     def changed(self) -> Ints:
         """Event times of rows whose label came or changed since the last call, each once or more."""
         changed, self._changed = self._changed, []
