@@ -11,12 +11,12 @@ import msgspec
 import pytest
 
 from flyball.adapters import capture_files, capture_removal
-from flyball.adapters.capture_files import CaptureDamage, CaptureFiles
+from flyball.adapters.capture_files import CaptureFiles
 from flyball.adapters.capture_memory import MemoryCapture
 from flyball.capture.framing import MAGIC, frame
 from flyball.control.ports import CaptureReader
 from flyball.gateway.capture_writer import CaptureWriter
-from flyball.records.captured import Captured, FailureBatch, LabelBatch, RefusalBatch, Refused
+from flyball.records.captured import Captured, CaptureDamage, FailureBatch, LabelBatch, RefusalBatch, Refused
 from flyball.records.routing import GatewayReport
 
 
@@ -88,22 +88,50 @@ def test_a_torn_tail_is_left_for_later_whatever_its_length(tmp_path: Path) -> No
         assert cursor == {path.name: len(whole)}
 
 
-def test_a_damaged_frame_costs_the_rest_of_its_segment_and_is_counted_exactly(tmp_path: Path) -> None:
+def test_a_damaged_frame_costs_itself_where_its_length_leads_to_a_whole_one(tmp_path: Path) -> None:
+    frames = framed(0, 8)
+    data = bytearray(MAGIC + b"".join(frames))
+    places = [len(MAGIC) + sum(map(len, frames[:number])) for number in (0, 3, 7)]
+    for at in places:
+        data[at + 12] ^= 1
+    path = segment(tmp_path, "0-1-000001.seg", bytes(data))
+    reader = CaptureFiles(tmp_path)
+    found = reader.read({})
+    assert numbers(found.records) == [1, 2, 4, 5, 6]
+    assert [(each.offset, each.bytes) for each in found.damaged] == [(at, len(frames[0])) for at in places]
+    with path.open("ab") as file:
+        file.write(b"".join(framed(8, 1)))
+    found = reader.read(found.cursor)
+    assert (numbers(found.records), found.damaged) == ([8], ())
+
+
+def test_two_damaged_frames_behind_one_another_cost_the_rest(tmp_path: Path) -> None:
+    """The length of the first leads to nothing that is known to be a frame."""
+    frames = framed(0, 6)
+    data = bytearray(MAGIC + b"".join(frames))
+    at = len(MAGIC) + sum(map(len, frames[:2]))
+    for number in (2, 3):
+        data[len(MAGIC) + sum(map(len, frames[:number])) + 12] ^= 1
+    segment(tmp_path, "0-1-000001.seg", bytes(data))
+    found = CaptureFiles(tmp_path).read({})
+    assert numbers(found.records) == [0, 1]
+    assert [(each.offset, each.bytes) for each in found.damaged] == [(at, len(data) - at)]
+
+
+def test_a_damaged_length_costs_the_rest_of_its_segment_and_is_counted_exactly(tmp_path: Path) -> None:
     frames = framed(0, 5)
     data = bytearray(MAGIC + b"".join(frames))
     at = len(MAGIC) + sum(map(len, frames[:2]))
-    data[at + 12] ^= 1
+    data[at] ^= 1
     segment(tmp_path, "0-1-000001.seg", bytes(data))
     segment(tmp_path, "0-1-000002.seg", MAGIC + b"".join(framed(9, 1)))
-    told: list[CaptureDamage] = []
-    reader = CaptureFiles(tmp_path, on_damage=told.append)
-    found, cursor, *_ = reader.read({})
+    reader = CaptureFiles(tmp_path)
+    found, cursor, _, _, told = reader.read({})
     assert numbers(found) == [0, 1, 9]
     assert cursor["0-1-000001.seg"] == len(data)
-    assert told == [CaptureDamage(segment="0-1-000001.seg", offset=at, bytes=len(data) - at)]
-    assert reader.damaged() == tuple(told)
-    assert reader.read(cursor)[:2] == ((), cursor)
-    assert len(told) == 1
+    assert told == (CaptureDamage(segment="0-1-000001.seg", offset=at, bytes=len(data) - at),)
+    assert reader.damaged() == told
+    assert reader.read(cursor) == ((), cursor, False, (), ())
 
 
 def test_a_frame_that_is_no_record_and_a_file_that_is_no_segment_are_damage(tmp_path: Path) -> None:
@@ -112,7 +140,7 @@ def test_a_frame_that_is_no_record_and_a_file_that_is_no_segment_are_damage(tmp_
     segment(tmp_path, "0-1-000002.seg", b"something else, long enough")
     segment(tmp_path, "0-1-000003.seg", MAGIC + good[1] + b"\0" * 64)
     reader = CaptureFiles(tmp_path)
-    assert numbers(reader.read({})[0]) == [0, 1]
+    assert numbers(reader.read({})[0]) == [0, 1, 1]
     head = len(MAGIC) + len(good[0])
     assert [(damage.segment[-5], damage.offset) for damage in reader.damaged()] == [("1", head), ("2", 0), ("3", head)]
 
@@ -347,12 +375,12 @@ def test_a_segment_that_cannot_be_read_is_told_once_and_keeps_nobody_from_the_ot
         return opened(path, *given, **more)  # type: ignore[call-overload]
 
     monkeypatch.setattr(Path, "open", refusing)
-    told: list[CaptureDamage] = []
-    reader = CaptureFiles(tmp_path, on_damage=told.append)
-    found, cursor, more, unread = reader.read({})
+    reader = CaptureFiles(tmp_path)
+    found, cursor, more, unread, damaged = reader.read({})
     assert (numbers(found), more, unread) == ([3], False, ((bad.name, "Input/output error"),))
-    assert reader.read(cursor)[1:] == (cursor, False, unread)
-    assert told == list(reader.damaged()) == [CaptureDamage(segment=bad.name, offset=0, bytes=bad.stat().st_size)]
+    assert damaged == ()
+    assert reader.read(cursor)[1:4] == (cursor, False, unread)
+    assert reader.damaged() == (CaptureDamage(segment=bad.name, offset=0, bytes=bad.stat().st_size),)
     refused.clear()
     assert numbers(reader.read(cursor)[0]) == [0, 1, 2]
     assert reader.damaged() == ()

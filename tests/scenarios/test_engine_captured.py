@@ -13,14 +13,15 @@ from engine_world import AT_ONCE, DAY, HOUR, START, Project, spec_of
 from flyball.adapters.capture_memory import MemoryCapture
 from flyball.adapters.clock import SimulatedClock
 from flyball.capture.joined import Ints
-from flyball.control import incidents, maturing
+from flyball.control import incidents, maturing, queries
 from flyball.control.attending import blind
+from flyball.control.capture_told import LabelsTold
 from flyball.control.loop import tick_once
 from flyball.control.ports import Portion
 from flyball.control.standing import standing
 from flyball.control.world import draft, micros, put
 from flyball.monitoring.operations import OperationsState
-from flyball.records.captured import LabelBatch, PredictionBatch
+from flyball.records.captured import Captured, CaptureDamage, LabelBatch, PredictionBatch
 from flyball.records.release import Drill
 
 MONITOR = {"min_rows": 20, "mature_share": 0.9}
@@ -202,6 +203,104 @@ def test_late_labels_of_many_windows_correct_some_at_each_tick_until_all_are_rig
         assert not tick_once(project.engine)
         assert len(project.ledger.events(kinds=("window.revised",))) == min(number, 4)
     assert [window.labels for window in project.windows()] == [240] * 4
+    project.holds()
+
+
+def test_damaged_places_are_told_once_and_shown_while_their_segment_is_there(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR))
+    project.version()
+    project.live(DAY)
+    project.capture.hand_over([], "0-1-000001.seg")
+    places = (
+        CaptureDamage(segment="0-1-000001.seg", offset=70, bytes=1_200),
+        CaptureDamage(segment="0-1-000001.seg", offset=9_000, bytes=34),
+    )
+    read = project.capture.read
+    for _ in range(2):  # another controller comes to them again
+        project.capture.read = lambda *asked: read(*asked)._replace(damaged=places)
+        project.restart()
+        project.tick()
+        project.capture.read = read
+        project.tick()
+    told = project.ledger.events(kinds=("capture.damaged",))
+    assert [(event.subject, event.payload) for event in told] == [
+        (f"segment:{each.segment}", {"offset": each.offset, "bytes": each.bytes}) for each in places
+    ]
+    words = "capture/ is damaged in 2 places of 1 segment: 1,234 bytes cannot be read (0-1-000001.seg at 70)"
+    assert [said for _, said in project.said if words in said] == [f"{words}. The records in it are in no window."]
+    assert queries.status(project.door, controller_alive=True).capture_damage == words
+    del project.capture._segments["0-1-000001.seg"]
+    assert queries.status(project.door, controller_alive=True).capture_damage == ""
+    project.holds()
+
+
+def test_labels_that_join_nothing_are_told_until_others_join(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR))
+    project.version()
+    project.live(DAY)
+    assert queries.status(project.door, controller_alive=True).labels_astray == ""
+
+    def sent(ids: list[str]) -> tuple[str, bool]:
+        batch = LabelBatch(
+            at_us=micros(project.clock.now()), model="shop", ids=ids, values=["yes"] * len(ids), observed_us=[None] * len(ids)
+        )
+        project.capture.hand_over([batch])
+        project.clock.sleep(HOUR)
+        project.tick()
+        told = project.engine.world.get("labels_told", "shop", LabelsTold)
+        return queries.status(project.door, controller_alive=True).labels_astray, told is not None and told.mostly_unknown
+
+    before = project.engine.observation.join.strays()[0]
+    assert sent([f"wrong{number}" for number in range(10)]) == ("", False)
+    words, wrong = sent([f"wrong{number}" for number in range(10, 500)])
+    assert (words, wrong) == (f"{before + 500:,} received, 500 for ids that nobody predicted", True)
+    known = project.engine.observation.join.outcomes(project.champion().unit, 0, micros(project.clock.now())).ids
+    assert sent(known[:30])[1] is False
+    assert len(project.ledger.events(kinds=("labels.counted",))) == 2
+    project.holds()
+
+
+def fewer(record: Captured, kept: int) -> Captured:
+    """Its first rows or labels, as if those behind them lay in a frame that is damaged."""
+    names = ("ids", "values", "observed_us", "rewards") if isinstance(record, LabelBatch) else ("ids", "keys", "scores")
+    cut = {name: getattr(record, name)[:kept] for name in names}
+    if isinstance(record, PredictionBatch):
+        cut["columns"] = {name: values[:kept] for name, values in record.columns.items()}
+    return msgspec.structs.replace(record, **cut)
+
+
+@pytest.mark.parametrize("what", [LabelBatch, PredictionBatch])
+def test_a_restart_on_less_than_a_window_was_judged_by_keeps_its_metrics_and_says_so_once(tmp_path: Path, what: type) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR))
+    project.version()
+    project.live(5 * DAY)
+    before = {window.start: window for window in project.windows() if window.mature}
+    whole = project.capture
+    records = whole.read({}).records
+    project.capture = MemoryCapture()
+    project.capture.hand_over([fewer(each, len(each.ids) // 2) if isinstance(each, what) else each for each in records])
+    for _ in range(3):
+        with_ports(project, capture=project.capture)
+        project.clock.sleep(6 * HOUR)
+        project.tick()
+    after = {window.start: window for window in project.windows()}
+    assert len(before) >= 3
+    for start, window in before.items():
+        now = after[start]
+        assert "of which" in now.held_in_part
+        assert (now.metrics, now.labels, now.loss, now.judged_by) == (
+            window.metrics,
+            window.labels,
+            window.loss,
+            window.judged_by,
+        )
+    assert not project.ledger.events(kinds=("window.revised",))
+    assert len(project.ledger.events(kinds=("window.kept",))) == len(before)
+    project.capture = whole
+    with_ports(project, capture=whole)
+    project.clock.sleep(6 * HOUR)
+    project.tick()
+    assert not [window for window in project.windows() if window.held_in_part and window.start in before]
     project.holds()
 
 

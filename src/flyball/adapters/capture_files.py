@@ -4,14 +4,15 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
 from flyball.adapters.capture_removal import newest_us, remove_unwritten
-from flyball.capture.framing import MAGIC, unframe
+from flyball.capture.framing import HEADER_BYTES, MAGIC, frame_bytes, unframe
 from flyball.control.ports import Portion
 from flyball.errors import StoreUnavailable
-from flyball.records.captured import Captured, RemovedSegments
+from flyball.records.captured import Captured, CaptureDamage, RemovedSegments
 from flyball.records.routing import GatewayReport
 
 CHUNK_BYTES = 4 * 1024 * 1024
@@ -21,34 +22,22 @@ READ_BYTES = 4 * 1024 * 1024
 fourteen times their bytes while they are decoded; with 64 MiB a start took 800 MB more than what it then held."""
 
 
-class CaptureDamage(msgspec.Struct, frozen=True, kw_only=True):
-    """The rest of a segment that cannot be read: a frame whose checksum or length is wrong, or what the disk does not give, and all behind it."""
-
-    segment: str
-    offset: int
-    bytes: int
-
-
 class CaptureFiles:
-    """`DIR/capture/*.seg`. A cursor's entry is the offset of the first byte that was not read; of a damaged segment, its size.
-
-    `on_damage` is told of each damaged segment once by this reader; `damaged()` lists them.
-    """
+    """`DIR/capture/*.seg`. A cursor's entry is the offset of the first byte that was not read. A damaged frame is passed over, with all behind it (and
+    the entry is the segment's size) unless its length leads to a whole one. `damaged()` lists what this reader came to."""
 
     def __init__(
         self,
         state_dir: Path,
         reports: Callable[[], Iterable[GatewayReport]] = tuple,
-        on_damage: Callable[[CaptureDamage], None] | None = None,
         at_once: int | None = None,
     ) -> None:
         """`reports`: what gateways said last of themselves, for `lost`. `at_once`: bytes that one call reads, about; None: READ_BYTES."""
         self._at_once = at_once
         self._directory = state_dir / "capture"
         self._reports = reports
-        self._on_damage = on_damage
         self._decoder = msgspec.msgpack.Decoder(Captured)
-        self._damaged: dict[str, CaptureDamage] = {}
+        self._damaged: dict[tuple[str, int], CaptureDamage] = {}
         self._refused: dict[str, CaptureDamage] = {}
         """Segments that could not be opened or read when they were tried last."""
         self._lost: dict[tuple[str, int], int] = {}
@@ -56,7 +45,7 @@ class CaptureFiles:
     def read(self, cursor: Mapping[str, int], since_us: int = 0) -> Portion:
         found: list[Captured] = []
         unread: list[tuple[str, str]] = []
-        following, budget = dict(cursor), self._at_once or READ_BYTES
+        following, budget, before = dict(cursor), self._at_once or READ_BYTES, len(self._damaged)
         for path in self._listed():
             if budget <= 0:
                 break
@@ -74,9 +63,10 @@ class CaptureFiles:
             except FileNotFoundError:  # it was old, and removed since it was listed
                 self._refused.pop(path.name, None)
             except OSError as error:
-                self._refuse(CaptureDamage(segment=path.name, offset=start, bytes=size - start))
+                self._refused[path.name] = CaptureDamage(segment=path.name, offset=start, bytes=size - start)
                 unread.append((path.name, error.strerror or type(error).__name__))
-        return Portion(tuple(found), following, more=budget <= 0, unread=tuple(unread))
+        damaged = tuple(self._damaged.values())[before:]
+        return Portion(tuple(found), following, more=budget <= 0, unread=tuple(unread), damaged=damaged)
 
     def segments(self) -> tuple[str, ...]:
         """Names of the segments that are there, in the order in which they are read."""
@@ -99,9 +89,8 @@ class CaptureFiles:
         return sum(self._lost.values())
 
     def damaged(self) -> tuple[CaptureDamage, ...]:
-        """By name; those that may be read another time are among them."""
-        known = self._damaged | self._refused
-        return tuple(known[name] for name in sorted(known))
+        """By name and place; those that may be read another time are among them."""
+        return tuple(sorted([*self._damaged.values(), *self._refused.values()], key=lambda each: (each.segment, each.offset)))
 
     def torn(self, cursor: Mapping[str, int]) -> tuple[CaptureDamage, ...]:
         """What lies behind `cursor` in segments whose worker has gone on to another: records that a killed writer began. Their answers never left."""
@@ -141,7 +130,12 @@ class CaptureFiles:
                 seen = unframe(data)
                 whole = self._decode(seen.payloads, found)
                 if seen.damaged or whole < len(seen.payloads) or _no_magic(at, data):
-                    return self._skip(path, at + _length(seen.payloads[:whole], data, at), file.seek(0, 2)), None
+                    at += _length(seen.payloads[:whole], data, at)
+                    try:
+                        at = self._pass_over(path, file, at)
+                    except OSError as error:
+                        return at, error
+                    continue
                 at += seen.consumed
                 if seen.consumed:
                     want = chunk
@@ -160,19 +154,26 @@ class CaptureFiles:
                 return number
         return len(payloads)
 
-    def _skip(self, path: Path, offset: int, size: int) -> int:
-        damage = CaptureDamage(segment=path.name, offset=offset, bytes=size - offset)
-        self._tell(damage)
-        self._damaged[path.name] = damage
+    def _pass_over(self, path: Path, file: BinaryIO, offset: int) -> int:
+        """Where to go on behind a damaged frame. Raises OSError."""
+        size = file.seek(0, 2)
+        end = behind(file, offset, size)
+        self._damaged[path.name, offset] = CaptureDamage(segment=path.name, offset=offset, bytes=end - offset)
+        return end
+
+
+def behind(file: BinaryIO, offset: int, size: int) -> int:
+    """Where the frame behind a damaged one begins, if its length leads to one that is whole; else the segment's end: no other place is known."""
+    if offset < len(MAGIC):
         return size
-
-    def _refuse(self, damage: CaptureDamage) -> None:
-        self._tell(damage)
-        self._refused[damage.segment] = damage
-
-    def _tell(self, damage: CaptureDamage) -> None:
-        if self._on_damage is not None and damage.segment not in self._damaged and damage.segment not in self._refused:
-            self._on_damage(damage)
+    file.seek(offset)
+    after = offset + frame_bytes(file.read(HEADER_BYTES))
+    if not offset < after < size:
+        return size
+    file.seek(after)
+    head = file.read(HEADER_BYTES)
+    rest = file.read(max(frame_bytes(head) - HEADER_BYTES, 0))
+    return after if unframe(head + rest).payloads else size
 
 
 def _order(path: Path) -> tuple[str, int, str]:

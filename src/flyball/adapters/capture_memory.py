@@ -47,6 +47,9 @@ class MemoryCapture:
             del self._segments[name]
         return RemovedSegments(gone, 0, more=False)
 
+    def segments(self) -> tuple[str, ...]:
+        return tuple(sorted(self._segments))
+
     def lost(self) -> int:
         return self.dropped
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
+from flyball.control.capture_told import LabelsTold, labels_words
 from flyball.control.ports import LedgerFault
 from flyball.control.reports import Check
 from flyball.machine.token_file import read_token
@@ -21,6 +22,7 @@ LEAST_FREE_BYTES = 1 << 30
 WAL_RESET_FIXED = (3, 51, 3)
 """SQLite before it can, rarely, damage a database when several connections reset its write-ahead log at once."""
 RESTORE = "keep the files as they are and restore a backup beside them (docs/operations.md)"
+RESTORE_SEGMENTS = "restore those segments from a backup, or delete them: what is in none is in no window (docs/operations.md)"
 RESTORE_HEAD = "restore only .flyball/HEAD, from any backup of this ledger (docs/operations.md); then `flyball verify`"
 MOST_TOLD = 3
 MANY = 5_000_000
@@ -44,8 +46,8 @@ def records(faults: Sequence[LedgerFault] | None, versions: Sequence[str], damag
     return _ledger(faults), _versions(faults, versions, damaged)
 
 
-def captured(predictions: int, state_dir: Path, keep: timedelta | None) -> Check:
-    """`predictions`: in closed windows, as far as they are held. Tells what they cost; many are no fault."""
+def captured(predictions: int, state_dir: Path, keep: timedelta | None, damage: str = "") -> Check:
+    """`predictions`: in closed windows, as far as they are held. Tells what they cost; many are no fault. `damage`: what of the segments control could not read."""
     sizes = []
     for path in (state_dir / "capture").glob("*.seg"):
         with suppress(FileNotFoundError):
@@ -54,7 +56,23 @@ def captured(predictions: int, state_dir: Path, keep: timedelta | None) -> Check
     if predictions > MANY:
         bound = "capture.keep in flyball.yaml would bound it" if keep is None else f"capture.keep is {format_duration(keep)}"
         words += f". Control takes about {predictions * BYTES_EACH / 1e9:.1f} GB for them, and {predictions * SECONDS_EACH:.0f} s to start: {bound}"
-    return Check(name="capture", ok=True, words=words)
+    return Check(
+        name="capture",
+        ok=not damage,
+        words=f"{damage}. {words}" if damage else words,
+        next_step=RESTORE_SEGMENTS if damage else "",
+    )
+
+
+def labels(found: Sequence[LabelsTold]) -> tuple[Check, ...]:
+    """What they came to, of each model; those that join nothing may be of rows that were asked elsewhere, and are a fault only where most of the last are."""
+    told = [(each, labels_words(each)) for each in found]
+    return tuple(
+        Check(
+            name="labels", ok=not each.mostly_unknown, words=f"{words}; of the last {each.received_lately:,} {each.unknown_lately:,} join nothing",
+            next_step="send the ids that the predictions were answered with (docs/monitoring/late-labels.md)" if each.mostly_unknown else "",
+        ) for each, words in told if words
+    )  # fmt: skip
 
 
 def stored(state_dir: Path) -> Check:

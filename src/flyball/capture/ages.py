@@ -73,11 +73,21 @@ class LabelAges:
             self._move(place_of_cohort, score[mine][before[mine] == UNCOUNTED], before[mine], now[mine])
         return now
 
+    def leave(self, rows: LabelledAges, before: Cells) -> None:
+        """Count them no more where they stood: they are about to become rows of another time, unit or score."""
+        score = self._strata.of_scores(rows.scores)
+        for row in np.flatnonzero(before != UNCOUNTED).tolist():
+            place = self._places[int(rows.unit[row]), int(rows.at_us[row]) // COHORT_US]
+            self._rows[place, score[row]] -= 1
+            if before[row] >= 0:
+                self._labels[place, before[row]] -= 1
+
     def counts(self, units: tuple[int, ...], since_us: int, together: Together | None = None) -> AgeCounts:
         """Of all cohorts that began at or after `since_us`; units together. `together`: groups of cohorts instead, each by the start of its first; a year of
         hours is then added up once, where it lies."""
         unit, cohort = self._keys[: len(self._places)].T
         wanted = np.isin(unit, units) & (cohort >= -(-since_us // COHORT_US))
+        wanted &= self._rows[: cohort.size].any(axis=1)  # all may have left
         cohorts = np.unique(cohort[wanted])
         group = np.arange(cohorts.size) if together is None else together(cohorts * COHORT_US)
         of = np.full(cohort.size, -1, dtype=np.int64)

@@ -35,7 +35,7 @@ class Columns:
     first_labels: Floats
     first_observed: Ints
     latest: Ints
-    """Largest event time of this row and all before it."""
+    """Largest event time of this row and all before it, or more: a row may have moved to an earlier one. Ascending."""
     tie: Ints
     """Checksum of the id: orders rows that became usable at the same time, whatever order they were read in."""
     cells: Cells
@@ -62,6 +62,12 @@ class Columns:
         self.at[place], self.tie[place] = at_us, tie
         self.latest[place] = max(at_us, self.latest[place - 1] if place else at_us)
         return place
+
+    def move(self, place: int, at_us: int) -> None:
+        """Give a row another event time."""
+        self.at[place] = at_us
+        end = int(np.searchsorted(self.latest[: self.n], at_us))
+        self.latest[place : max(end, place)] = at_us
 
     def place_of(self, number: int) -> int:
         """Of a row that is held."""

@@ -33,6 +33,14 @@ class Unframed(NamedTuple):
     """True: what follows `consumed` can never become a frame (wrong checksum or impossible length), whatever is appended."""
 
 
+def frame_bytes(header: bytes) -> int:
+    """Of a frame that begins so, as its header says; 0: it is none."""
+    if len(header) < HEADER_BYTES:
+        return 0
+    length, _ = _HEADER.unpack(header)
+    return HEADER_BYTES + length if 0 < length <= MAX_PAYLOAD_BYTES else 0
+
+
 def frame(payload: bytes) -> bytes:
     """The bytes to append to a segment. Raises ValueError for an empty or too long payload."""
     if not 0 < len(payload) <= MAX_PAYLOAD_BYTES:

@@ -1,7 +1,8 @@
 """Predictions and their labels, joined by prediction id: late, twice, revised, out of order, in any order of the records.
 
-The join is a pure projection of the captured records: whatever order they come in, the same predictions end with the same labels. Memory: about
-300 bytes a prediction with its label; control rebuilds it from the segments when it starts.
+The join is a pure projection of the captured records: whatever order they come in, the same predictions end with the same labels, and an id that was
+asked for twice with the same answer, the earliest. (Each worker's shadows come after what it showed, as it wrote them.) Memory: about 300 bytes a
+prediction with its label; control rebuilds it from the segments when it starts.
 
 Forgetting keeps to that: once `forget(until)` was called, the join is that of the records that were made from then on, whenever it was called. (But for
 labels received before `until` of predictions made after it: a label that came before its prediction. They stay until the join is built anew.)
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from flyball.capture.ages import LabelAges, LabelledAges, Together
+from flyball.capture.ages import UNCOUNTED, LabelAges, LabelledAges, Together
 from flyball.capture.failed import FailedRows
 from flyball.capture.joined import JoinCounts
 from flyball.capture.label_order import Arrival, Held, Label
@@ -30,7 +31,8 @@ Ints = npt.NDArray[np.int64]
 
 SAME_ASK_US = 1_000_000
 """Largest distance between an answer's time and its shadow's: a gateway tells what shadows scored within a tenth of a second as of one moment. A shadow of
-another time is that of another request with the same id."""
+another time is that of another request with the same id; of several within it the smallest scores count, as their times are not kept. (Of an id that
+several workers are asked for three times in a second, which shadow counts may hang on their order.)"""
 TOUCHED = 50_000
 """Rows whose ages wait to be counted: nobody has to ask for ages for them to stay few."""
 
@@ -125,6 +127,10 @@ class LabelJoin(JoinedRows):
             records_too_old=self._old,
         )
 
+    def strays(self) -> tuple[int, int, int, int]:
+        """(received, for unknown ids, from the future, invalid) labels, as `counts` has them, without a look at every row."""
+        return self._received, len(self._held), self._future, self._invalid
+
     def changed(self) -> Ints:
         """Event times of rows whose label came or changed since the last call, each once or more."""
         changed, self._changed = self._changed, []
@@ -137,20 +143,74 @@ class LabelJoin(JoinedRows):
         return self._ages.counts(known, max(since_us, self._forgotten_until), together)
 
     def _add_predictions(self, batch: PredictionBatch) -> None:
-        code, rows = self._unit_code(batch.unit), self._rows
+        code, rows, at_us = self._unit_code(batch.unit), self._rows, batch.at_us
         scores, shown = self._scores[code], batch.role != "shadow"
         for prediction_id, score in zip(batch.ids, batch.scores, strict=True):
-            row = self._row(prediction_id, batch.at_us)
-            if shown and rows.answered[row] >= 0:
-                self._duplicates += 1
-                continue
-            # Of an id that is asked for again the first answers count, of every unit: a champion's first beside a challenger's last compares two requests.
-            if not shown and (scores.holds(row) or (rows.answered[row] >= 0 and abs(batch.at_us - rows.at[row]) > SAME_ASK_US)):
-                continue
+            number = self._index.get(prediction_id)
+            if number is None:
+                row = self._new_row(prediction_id, at_us)
+            else:
+                row = rows.place_of(number)
+                if not (self._is_answer if shown else self._is_shadow)(row, code, at_us, score):
+                    continue
             scores.write(row, score)
             if shown:
                 rows.answered[row] = code
                 self._touched.append(row)
+
+    def _is_answer(self, row: int, code: int, at_us: int, score: list[float]) -> bool:
+        """Whether it counts, of a row that is there. Of an id that is asked for again the earliest answer does, of those of one moment the smaller one: never
+        the one that was read first, since after a restart one worker's whole history is read before the next one's."""
+        rows = self._rows
+        standing, was_us = int(rows.answered[row]), int(rows.at[row])
+        if standing >= 0:
+            self._duplicates += 1
+            if at_us > was_us or (at_us == was_us and not self._is_smaller(row, code, score)):
+                return False
+            self._take_back(row)
+        if at_us != was_us:
+            self._move(row, at_us)
+        return True
+
+    def _is_shadow(self, row: int, code: int, at_us: int, score: list[float]) -> bool:
+        """Whether it counts: a champion's first answer beside a challenger's last compares two requests. A worker writes what shadows scored after what was
+        shown, so one that belongs to an earlier answer comes after that, too."""
+        rows, scores = self._rows, self._scores[code]
+        answered, apart_us = int(rows.answered[row]), at_us - int(rows.at[row])
+        if answered < 0 and apart_us < 0:
+            self._move(row, at_us)
+            apart_us = 0
+        if answered == code or abs(apart_us) > SAME_ASK_US:
+            return False
+        return not scores.holds(row) or score < scores.of(np.array([row]))[0].tolist()
+
+    def _is_smaller(self, row: int, code: int, score: list[float]) -> bool:
+        """Than the answer of the same moment that stands."""
+        units, standing = tuple(self._units), int(self._rows.answered[row])
+        found: list[float] = self._scores[standing].of(np.array([row]))[0].tolist()
+        return (units[code], score) < (units[standing], found)
+
+    def _take_back(self, row: int) -> None:
+        """The answer that stands is not the first one."""
+        rows = self._rows
+        scores = self._scores[int(rows.answered[row])]
+        one = np.array([row])
+        self._ages.leave(
+            LabelledAges(rows.answered[one], rows.at[one], rows.arrival[one], scores.of(one), rows.labels[one]), rows.cells[one]
+        )
+        rows.cells[row] = UNCOUNTED
+        scores.erase(row)
+        self._changed.append(int(rows.at[row]))
+
+    def _move(self, row: int, at_us: int) -> None:
+        """It was asked for at another time: what shadows scored then is of another request."""
+        rows = self._rows
+        apart_us = abs(int(rows.at[row]) - at_us)
+        rows.move(row, at_us)
+        self._changed.append(at_us)
+        if apart_us > SAME_ASK_US:
+            for scores in self._scores.values():
+                scores.erase(row)
 
     def _add_labels(self, batch: LabelBatch) -> None:
         for prediction_id, value, observed in zip(batch.ids, batch.values, batch.observed_us, strict=True):
@@ -242,11 +302,8 @@ class LabelJoin(JoinedRows):
             self._scores[code] = Scores(self._n_scores)
         return code
 
-    def _row(self, prediction_id: str, at_us: int) -> int:
+    def _new_row(self, prediction_id: str, at_us: int) -> int:
         """Its place."""
-        number = self._index.get(prediction_id)
-        if number is not None:
-            return self._rows.place_of(number)
         row = self._rows.add(at_us, zlib.crc32(prediction_id.encode("utf-8", "surrogatepass")))
         self._index[prediction_id] = self._rows.newest
         self._ids.append(prediction_id)

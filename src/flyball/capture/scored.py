@@ -34,6 +34,11 @@ class Scores:
         place = row - self._first
         return 0 <= place < len(self._values) and not math.isnan(self._values[place, 0])
 
+    def erase(self, row: int) -> None:
+        """It was not asked after all."""
+        if self.holds(row):
+            self._values[row - self._first] = np.nan
+
     def of(self, rows: Ints) -> Floats:
         """(n, width), in the order of `rows`."""
         places = rows - self._first

@@ -55,7 +55,8 @@ def _facts(report: StatusReport) -> list[tuple[str, draw.Cell]]:
     lost: draw.Cell = ("0", "green") if report.capture_lost == 0 else (f"{report.capture_lost} records", "bold red")
     return [
         ("project", f"{report.project}, model {report.model}"), ("now", draw.when(report.at)), ("champion", champion), ("release", release),
-        ("controller", _controller(report)), *_trouble(report), *_bounds(report), ("capture lost", lost), *_not_monitored(report), *_outlook(report), *_effects(report),
+        ("controller", _controller(report)), *_trouble(report), *_bounds(report), ("capture lost", lost), *_captured(report),
+        *_not_monitored(report), *_outlook(report), *_effects(report),
         ("ledger", f"{report.ledger_seq} entries, head {report.ledger_hash[:12]}"),
     ]  # fmt: skip
 
@@ -199,6 +200,11 @@ def _code(row: VersionRow) -> str:
 
 def _trouble(report: StatusReport) -> list[tuple[str, draw.Cell]]:
     return [("trouble", (report.trouble, "bold red"))] if report.trouble else []
+
+
+def _captured(report: StatusReport) -> list[tuple[str, draw.Cell]]:
+    found: list[tuple[str, draw.Cell]] = [("captured", (report.capture_damage, "bold red"))] if report.capture_damage else []
+    return [*found, ("labels", (report.labels_astray, "yellow"))] if report.labels_astray else found
 
 
 def _bounds(report: StatusReport) -> list[tuple[str, draw.Cell]]:

@@ -79,6 +79,16 @@ def read(window: WindowSummary, join: LabelJoin, now_us: int) -> Read:
     return Read(WindowRows(*asked[:4]), asked.ids, join.rows_of(window.unit, Span(start_us, end_us, now_us)))
 
 
+def held_in_part(window: WindowSummary, found: Read, labels: int) -> str:
+    """What was judged and is not there any more, in words; empty: all is. `labels`: as `window.labels` counts them. Labels and answers only ever come, so
+    fewer are a segment that is damaged, gone, or cannot be read now."""
+    rows, before = len(found.asked.at_us), window.judged_rows
+    if labels >= window.labels and rows >= (before or 0):
+        return ""
+    judged = f"{window.labels} labels" if before is None else f"{window.labels} labels of {before} rows"
+    return f"judged by {judged}, of which {labels} of {rows} are held"
+
+
 def judged(world: World, observation: Observation, window: WindowSummary, found: Read, known: Sequence[str]) -> Judged:
     """`known`: what labels of windows before hung on."""
     asked, rows, mine = found.asked, found.rows, window_of(window)

@@ -224,7 +224,7 @@ class Maturing:
         labels = join.labelled(micros(window.start), micros(window.end))
         summary = msgspec.structs.replace(
             window, labels=labels, mature=True, metrics=found.metrics, live={}, live_first={}, labels_note=found.selective,
-            labels_hang_on=found.hang_on, judged_by=read.digest,
+            labels_hang_on=found.hang_on, judged_by=read.digest, judged_rows=len(read.ids),
         )  # fmt: skip
         puts: list[Put] = []
         note = found.selective
@@ -322,20 +322,23 @@ class Maturing:
                 moved.append((key, revised))
 
     def _revised_anew(self, window: WindowSummary, join: LabelJoin) -> WindowSummary:
-        """To a controller that was started again every label is new: what was judged by the same ones is not read from a registry to say so again."""
+        """To a controller that was started again every label is new: what was judged by the same ones is not read from a registry to say so again. Fewer
+        than it was judged by never replace a better judgement."""
         read = self._read(window, join)
         if read.digest == window.judged_by:
-            return window
+            return msgspec.structs.replace(window, held_in_part="") if window.held_in_part else window
         labels = join.labelled(micros(window.start), micros(window.end))
+        if lacking := judging_labels.held_in_part(window, read, labels):
+            return msgspec.structs.replace(window, held_in_part=lacking)
+        window = msgspec.structs.replace(window, labels=labels, judged_by=read.digest, judged_rows=len(read.ids), held_in_part="")
         if self._by_features_gone(window):
-            return msgspec.structs.replace(window, labels=labels, judged_by=read.digest)
+            return window
         found = self._judged(window, read)
         told = window.loss is not None and found.judgeable
         lost = found.losses(self._observation.files.reference(window.unit), window_of(window)) if told else window.loss
         return msgspec.structs.replace(
-            window, labels=labels, metrics=found.metrics, labels_note=found.selective, labels_hang_on=found.hang_on,
-            loss=lost, judged_by=read.digest,
-        )  # fmt: skip
+            window, metrics=found.metrics, labels_note=found.selective, labels_hang_on=found.hang_on, loss=lost
+        )
 
     def _by_features_gone(self, window: WindowSummary) -> bool:
         """Its labels hang on features of rows that are kept no more: without them they would pass for a plain sample."""
@@ -343,8 +346,13 @@ class Maturing:
         return bool(by - {SCORE}) and not self._observation.rows(key_of(window)).ids
 
     def _revision(self, before: WindowSummary, revised: WindowSummary) -> Draft:
-        payload, window = {"labels": revised.labels, "before": before.labels}, window_of(revised).id
-        return draft(self._world.now(), "window.revised", f"window:{window}", payload, (put("window", window, revised),))
+        now, window = self._world.now(), window_of(revised).id
+        subject, puts = f"window:{window}", (put("window", window, revised),)
+        if not revised.held_in_part:
+            return draft(now, "window.revised", subject, {"labels": revised.labels, "before": before.labels}, puts)
+        until, note = f"{revised.end:%Y-%m-%d %H:%M} UTC", revised.held_in_part
+        self._world.say("plain", f"The window until {until} keeps its metrics: {note} (docs/operations.md)")
+        return draft(now, "window.kept", subject, {"note": note}, puts)
 
 
 def _touched(windows: Mapping[WindowKey, WindowSummary], times: Ints) -> list[WindowKey]:

@@ -23,7 +23,7 @@ from flyball.control.window_grid import WindowGrid
 from flyball.control.world import World, micros
 from flyball.errors import ArtifactDamaged, NotFound
 from flyball.monitoring import delays
-from flyball.records.captured import Captured, PredictionBatch, RefusalBatch
+from flyball.records.captured import Captured, CaptureDamage, PredictionBatch, RefusalBatch
 from flyball.records.findings import WindowSummary
 
 WHOLE = 4
@@ -68,6 +68,7 @@ class Observation:
         self._pending_rows: dict[WindowKey, int] = {}
         self.late: set[WindowKey] = set()
         """Closed windows of which further rows came; whoever looks at them takes them out."""
+        self.damaged: list[CaptureDamage] = []  # until somebody has told of it, and takes it out
         self._inbox: deque[Captured] = deque()
         self._unread: set[str] = set()
         """Segments that could not be read, which was said."""
@@ -122,6 +123,7 @@ class Observation:
             found = self._world.ports.capture.read(self._cursor, self.horizon_us)
             self._cursor = found.cursor
             self._inbox.extend(found.records)
+            self.damaged.extend(found.damaged)
             self._tell_unread(found.unread)
             taken += self._empty_inbox()
             if not found.more:

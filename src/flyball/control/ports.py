@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
-from flyball.records.captured import Captured, RemovedSegments
+from flyball.records.captured import Captured, CaptureDamage, RemovedSegments
 from flyball.records.events import Draft, Event, Head, Stored
 from flyball.records.evidence import Evidence
 from flyball.records.jobs import Job, Progress, StepResult
@@ -222,6 +222,8 @@ class Portion(NamedTuple):
     """It stopped because it had read enough: there may be others. False: what was handed over before this look is read."""
     unread: tuple[tuple[str, str], ...] = ()
     """(segment, why) of those that could not be read: they are tried again by each look."""
+    damaged: tuple[CaptureDamage, ...] = ()
+    """What was passed over: no further look comes to it."""
 
 
 class CaptureReader(Protocol):
@@ -231,6 +233,10 @@ class CaptureReader(Protocol):
         """Complete records after `cursor` (segment name → byte offset) in order per segment, and the new cursor. A torn tail is left for later.
         An empty cursor reads from the beginning. Records that were made before `since_us` may be left out. A segment that is gone is passed over;
         one that cannot be read keeps nobody from the others, and is tried again by the next call. Raises StoreUnavailable."""
+        ...
+
+    def segments(self) -> tuple[str, ...]:
+        """Names of those that are there."""
         ...
 
     def remove(self, before_us: int) -> RemovedSegments:

@@ -1,6 +1,6 @@
 """What a person asks: how is it now, which versions are there, what was decided and why. Reads only."""
 
-from flyball.control import bounds, decisions, diagnoses, incidents, jobs, traffic, window_words
+from flyball.control import bounds, capture_told, decisions, diagnoses, incidents, jobs, traffic, window_words
 from flyball.control.decision_reports import DecisionRow, Waiting
 from flyball.control.reports import GatewayRow, SliceRow, StatusReport, VersionRow
 from flyball.control.standing import standing
@@ -62,6 +62,8 @@ def status(world: World, *, controller_alive: bool) -> StatusReport:
         ledger_seq=head.seq,
         ledger_hash=head.hash,
         capture_lost=world.ports.capture.lost(),
+        capture_damage=capture_told.damage_told(world),
+        labels_astray=capture_told.labels_told(world),
         not_monitored=traffic.not_monitored(world),
         unjudged=window_words.unjudged(known, world.spec.monitor.min_rows),
         label_notes=window_words.label_notes(known, world.spec.data.label_delay),

@@ -151,6 +151,10 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     ledger_hash: str
     capture_lost: int
     """Records that gateways could not hand over (exact)."""
+    capture_damage: str = ""
+    """What cannot be read of the segments that are there; empty: all can."""
+    labels_astray: str = ""
+    """How many labels came, and how many of them join nothing; empty: hardly any."""
     not_monitored: tuple[str, ...] = ()
     """Features whose drift is not looked for, because capture keeps no value of them: `email (dropped)`."""
     unjudged: str = ""

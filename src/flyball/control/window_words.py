@@ -59,6 +59,7 @@ def _of_labels(window: WindowSummary, declared: timedelta | None) -> str:
         more = evidence.note.removeprefix(window.labels_note).lstrip("; ")
         if evidence.value is not None and more and more not in window.labels_note:
             notes.setdefault(more, []).append(name)
+    parts += [window.held_in_part] if window.held_in_part else []
     return "; ".join([*parts, *(f"{listed(names)}: {note}" for note, names in notes.items())])
 
 

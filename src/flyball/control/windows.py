@@ -12,6 +12,7 @@ from flyball.autopilot.worth import Worth
 from flyball.control import failing, improving
 from flyball.control.acknowledging import taken_as_normal
 from flyball.control.bounds import open_breaker
+from flyball.control.capture_told import CaptureTold
 from flyball.control.diagnoses import open_incidents
 from flyball.control.diagnosing import Diagnosing
 from flyball.control.estimating import Estimating
@@ -91,6 +92,7 @@ class Windows:
         self._operating = Operating(world, observation, self._policy, up_since)
         self._maturing = Maturing(world, observation, self._estimating, self._policy)
         self._diagnosing = Diagnosing(world, observation)
+        self._captured = CaptureTold(world, observation)
         # One that ends in the future was closed by a wrong clock: policies would see nothing after it.
         closed = sorted(
             (each for each in world.all("window", WindowSummary) if each.end <= world.now()), key=lambda window: window.start
@@ -111,6 +113,7 @@ class Windows:
         """
         champion = self._releases.champion()
         waiting = self._close_what_is_over(champion, trouble)
+        tried(self._captured.look, trouble)
         tried(partial(self._operating.look, champion), trouble)
         tried(partial(self._maturing.look, champion), trouble)
         tried(partial(self._diagnosing.look, champion), trouble)

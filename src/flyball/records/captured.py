@@ -104,6 +104,14 @@ class RefusalBatch(msgspec.Struct, frozen=True, kw_only=True, tag="r", tag_field
 Captured = PredictionBatch | LabelBatch | FailureBatch | RefusalBatch
 
 
+class CaptureDamage(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of a segment that cannot be read: a frame whose bytes are not those that were written, or, where its length may be wrong, all behind it too."""
+
+    segment: str
+    offset: int
+    bytes: int
+
+
 class RemovedSegments(NamedTuple):
     """Files of captured records that were too old to stay."""
 

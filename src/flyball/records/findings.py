@@ -225,3 +225,7 @@ class WindowSummary(msgspec.Struct, frozen=True, kw_only=True):
     """What decided which rows have a label, as these show: `the score`, `feature NAME`."""
     judged_by: str = ""
     """Digest of the rows and labels that its metrics are of; empty: immature."""
+    judged_rows: int | None = None
+    """Of it, answered and held when it was judged; None: immature, or of a release that did not keep it."""
+    held_in_part: str = ""
+    """What of that is held no longer, in words, as segments are damaged or gone: the metrics stay. Empty: all is."""

@@ -13,12 +13,14 @@ from flyball.adapters.ledger import SqliteLedger
 from flyball.adapters.registry_mlflow import MlflowRegistry
 from flyball.adapters.room import lack_of_room
 from flyball.control import queries
+from flyball.control.capture_told import LabelsTold, damage_words
 from flyball.control.ports import LedgerFault, Registry
 from flyball.control.reports import Check, StatusReport
 from flyball.control.trouble import Trouble
 from flyball.control.world import World
 from flyball.errors import FlyballError, StoreUnavailable
 from flyball.records import codec
+from flyball.records.captured import CaptureDamage
 from flyball.records.findings import WindowSummary
 from flyball.records.jobs import FINISHED, Job
 from flyball.records.release import Champion
@@ -86,11 +88,13 @@ def checks(home: Home) -> tuple[Check, ...]:
     jobs = _states(ledger, "job", Job)
     since = max((each.until for each in _states(ledger, "horizon", Horizon)), default=BEGINNING)
     held = sum(window.predictions for window in _states(ledger, "window", WindowSummary) if window.start >= since)
+    places = [each for each in _states(ledger, "damage", CaptureDamage) if (home.state_dir / "capture" / each.segment).exists()]
+    damage, labels = damage_words(places), _states(ledger, "labels_told", LabelsTold)
     if ledger is not None:
         ledger.close()
     damaged = [*_damaged(registry, known), *_strangers(home, registry, known, jobs)]
-    told = doctor.captured(held, home.state_dir, home.spec.capture.keep)
-    return (*doctor.records(faults, [str(version.number) for version in known], damaged), told)
+    told = doctor.captured(held, home.state_dir, home.spec.capture.keep, damage)
+    return (*doctor.records(faults, [str(version.number) for version in known], damaged), told, *doctor.labels(labels))
 
 
 def strangers(home: Home, world: World) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import duckdb
 import msgspec
+import numpy as np
 import polars as pl
 import pytest
 from deltalake import DeltaTable
@@ -14,6 +15,7 @@ from deltalake import DeltaTable
 from flyball.adapters.capture_tables import Served, Wanted, export, exporting, stores
 from flyball.adapters.capture_tables.names import Names
 from flyball.capture.framing import MAGIC, frame
+from flyball.capture.join import join
 from flyball.capture.keeping import Keeper
 from flyball.control.reports import ExportReport
 from flyball.errors import Conflict, StoreUnavailable, UserError
@@ -271,6 +273,37 @@ def test_only_one_export_at_a_time_writes_to_a_directory(tmp_path: Path) -> None
 
 def test_without_a_segment_there_is_nothing_and_no_error(tmp_path: Path) -> None:
     assert exported(tmp_path).rows == {"predictions": 0, "labels": 0, "failures": 0, "refusals": 0}
+
+
+def test_the_query_of_the_documentation_joins_as_flyball_does(tmp_path: Path) -> None:
+    """Ids that were asked for again, shadows, and labels that are repeated, revised, late, and from the future."""
+
+    def told(number: int, came: int, value: str, observed: int | None) -> LabelBatch:
+        return LabelBatch(
+            at_us=T0 + came,
+            model="shop",
+            ids=[f"p{number}"],
+            values=[value],
+            observed_us=[None if observed is None else T0 + observed],
+        )
+
+    again = msgspec.structs.replace(prediction(0, 2), at_us=T0 + 900, scores=[[0.9], [0.9]])
+    records = [
+        prediction(0, 4), prediction(0, 4, role="shadow", unit="u2"), again,
+        told(0, 1_000, "0", None), told(0, 2_000, "1", 1_500), told(0, 3_000, "0", 10),
+        told(1, 1_000, "0", 90_000), told(1, 1_100, "1", None), told(2, 1_000, "1", 5), told(2, 1_200, "0", 5), told(9, 1_000, "1", None),
+    ]  # fmt: skip
+    captured(tmp_path, records)
+    signature = Signature(task="binary", columns=COLUMNS, classes=("0", "1"))
+    exported(tmp_path, "parquet", {unit: Served(signature, None) for unit in ("u1", "u2")})
+    page = (Path(__file__).parents[3] / "docs" / "operations.md").read_text(encoding="utf-8")
+    query = page.partition("```sql\n")[2].partition("```")[0].replace("captured/", f"{tmp_path / 'out'}/")
+    found = duckdb.execute(query).fetchall()
+    ours = join(records, "binary", ("0", "1"), 1)
+    _, _, scores, labels, _ = ours.answers(0, 1 << 62)
+    assert len(found) == 1
+    assert found[0][1:] == pytest.approx((len(labels), scores.mean(), np.nanmean(labels)))
+    assert np.nansum(labels) == 2
 
 
 def test_a_damaged_segment_costs_its_rest_and_is_said_so(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """`flyball doctor` tells what captured requests cost, and what bounds it, before they fill the memory."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from flyball.adapters import doctor
+from flyball.control.capture_told import LabelsTold
 
 
 @pytest.mark.parametrize(
@@ -29,5 +31,17 @@ def test_what_is_held_is_told_and_many_are_no_fault(
         (tmp_path / "capture" / f"0-1-{number:06d}.seg").write_bytes(b"x" * 10)
     found = doctor.captured(predictions, tmp_path, keep)
     assert found.ok is True
+    damaged = doctor.captured(predictions, tmp_path, keep, "capture/ is damaged in 1 place")
+    assert (damaged.ok, damaged.words) == (False, f"capture/ is damaged in 1 place. {found.words}")
     assert said in found.words
     assert unsaid not in found.words
+
+
+@pytest.mark.parametrize(("received", "unknown", "fault"), [(500, 400, True), (500, 100, False), (10, 10, False)])
+def test_labels_are_a_fault_where_most_of_the_last_join_nothing(received: int, unknown: int, fault: bool) -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    told = LabelsTold(at=now, received=9_000, unknown=700, future=0, invalid=2, received_lately=received, unknown_lately=unknown)
+    (found,) = doctor.labels([told])
+    words = "9,000 received, 700 for ids that nobody predicted, 2 that are no label of this model"
+    assert (found.ok, found.words) == (not fault, f"{words}; of the last {received} {unknown} join nothing")
+    assert doctor.labels([]) == doctor.labels([msgspec.structs.replace(told, unknown=3, unknown_lately=3)]) == ()

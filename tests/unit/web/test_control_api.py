@@ -482,7 +482,8 @@ def test_the_page_says_what_the_command_says() -> None:
             slices = (SliceRow(name="old", where="age > 60", rows=7, loss=0.21, holdout=0.19, note="of few"),)
             return msgspec.structs.replace(
                 super().status(), jobs=(failed,), outlook="finding 14 stands", learning="still learning what is usual", slices=slices,
-                effects="3 acts measured", not_monitored=("email (dropped)",), unjudged="the loss",
+                effects="3 acts measured", capture_damage="capture/ is damaged",
+                labels_astray="9 received, 8 for ids", not_monitored=("email (dropped)",), unjudged="the loss",
             )  # fmt: skip
 
     class GivenUp(PaperWorkspace):
@@ -492,7 +493,8 @@ def test_the_page_says_what_the_command_says() -> None:
     page = ask("GET", "/", Busy(), headers=bearer(Role.VIEWER)).text
     for words in (
         "InvalidParameterError", "Loss: finding 14 stands", "Operations: still learning", "age &gt; 60", "of few", "effects of acts: 3", "email (dropped)",
-        "Not monitored: the loss", '<a href="/decisions/d-000011">d-000011</a>', '<a href="/releases">', '<a href="/releases/r-0002">r-0002</a>',
+        "Not monitored: the loss", "capture/ is damaged", "Labels: 9 received",
+        '<a href="/decisions/d-000011">d-000011</a>', '<a href="/releases">', '<a href="/releases/r-0002">r-0002</a>',
     ):  # fmt: skip
         assert words in page
     assert '<a href="/releases/r-0001">' in ask("GET", "/", GivenUp(fresh=True), headers=bearer(Role.VIEWER)).text
