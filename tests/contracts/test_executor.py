@@ -160,7 +160,9 @@ def test_a_child_is_told_everything_that_the_request_says(tmp_path: Path) -> Non
     unit = Unit(id="u1", model="m", version=1, manifest_digest="d" * 64, threshold=0.4, policy_digest="p")
     signature = Signature(task="regression", columns=(), classes=())
     champion = ServedUnit(unit=unit, package=str(tmp_path / "package"), format=Format.ONNX, signature=signature)
-    asked = request(tmp_path, history="60d", parameters={"depth": 3})._replace(champion=champion, earlier=(champion, champion))
+    asked = request(tmp_path, history="60d", parameters={"depth": 3})._replace(
+        champion=champion, earlier=(champion, champion), waits=True
+    )
     job = JobFiles(tmp_path / "job")
     job.write_request(asked)
     assert job.request() == asked

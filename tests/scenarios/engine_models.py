@@ -134,9 +134,12 @@ class Workshop:
         """Job → share of the world that has turned, as the rows that judge its tournament show it; not named: none has."""
         self.tried: dict[str, list[str]] = {}
         """Job → who competed in it."""
+        self.requests: dict[str, StepRequest] = {}
+        """Job → what its steps were given last."""
 
     def run(self, request: StepRequest, tell: object) -> list[StepResult]:
         model = self.plans.get(request.job.id, Model())
+        self.requests[request.job.id] = request
         assert callable(tell)
         tell(Progress(step="train", status="started"))
         given, results = request.job.overrides.get("tournament"), []

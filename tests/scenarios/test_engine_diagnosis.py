@@ -100,7 +100,7 @@ def test_people_see_it_in_one_look_at_the_terminal_and_on_the_pages(tmp_path: Pa
     assert captured.get().count(sentence) == 4
     assert "no feature moved that matters to the model" in captured.get()
     assert sentence in pages.finding(report)
-    assert sentence in pages.overview(queries.status(project.door, controller_alive=True), (), ())
+    assert sentence in pages.overview(queries.status(project.door, controller_alive=True), (), (), ())
 
 
 def test_a_unit_that_changed_is_a_data_fault_whatever_labels_say(tmp_path: Path) -> None:

@@ -1,13 +1,17 @@
 """Versions that are registered before the first gateway comes: the last one is served."""
 
+import shutil
 from pathlib import Path
 
 import msgspec
 import pytest
 from engine_world import AT_ONCE, DAY, HOUR, SIGNATURE, Model, Project, spec_of
 
+from flyball.adapters.registry_memory import MemoryRegistry
 from flyball.control import commands, queries, release_report
+from flyball.control.loop import tick_once
 from flyball.control.world import draft, put
+from flyball.errors import TrackingFailed
 from flyball.records.jobs import Job, JobStatus
 from flyball.records.release import Phase
 from flyball.records.signature import Column, ColumnType
@@ -49,6 +53,45 @@ def test_what_is_worse_than_who_waits_to_be_the_first_does_not_take_its_place(tm
     come_up(project)
     assert project.champion().unit == first == project.answering()
     project.holds()
+
+
+def test_one_that_cannot_be_compared_with_who_waits_to_be_the_first_takes_its_place(tmp_path: Path) -> None:
+    project = offline(tmp_path)
+    first = project.version()
+    last = project.version(Model(unasked=True))
+    asked = project.workshop.requests["j-0002"]
+    assert (asked.champion.unit.id, asked.waits) == (first, True)
+    come_up(project)
+    assert project.champion().unit == last == project.answering()
+    project.version()
+    asked = project.workshop.requests["j-0003"]
+    assert (asked.champion.unit.id, asked.waits) == (last, False)
+    project.holds()
+
+
+class Away(MemoryRegistry):
+    """A registry that may not answer."""
+
+    away = False
+
+    def fetch(self, model: str, number: int, manifest_digest: str | None = None) -> Path:
+        if self.away:
+            raise TrackingFailed("MLflow does not answer")
+        return super().fetch(model, number, manifest_digest)
+
+
+def test_a_registry_that_does_not_have_who_waits_to_be_the_first_at_hand_keeps_nobody_from_being_trained(tmp_path: Path) -> None:
+    registry = Away(tmp_path / "registry")
+    project = Project(tmp_path, spec_of(AT_ONCE), workers=0, wrap=lambda ports: ports._replace(registry=registry))
+    project.version()
+    registry.away = True
+    shutil.rmtree(tmp_path / "registry")  # so that what stands does not help
+    project.restart()
+    commands.order(project.door, "run", "user:me", "")
+    for _ in range(3):
+        tick_once(project.engine)
+    asked = project.workshop.requests["j-0002"]
+    assert (asked.champion, asked.waits) == (None, False)
 
 
 def test_what_is_worse_than_one_that_was_taken_back_before_it_served_is_compared_with_nobody(tmp_path: Path) -> None:

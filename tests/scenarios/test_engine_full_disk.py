@@ -139,8 +139,30 @@ def test_status_and_the_page_say_since_when_ticks_fail_and_why(tmp_path: Path) -
     shown = io.StringIO()
     Console(file=shown, width=200).print(tell_status.status_report(told, plain=True))
     assert f"running, but its ticks have failed since {untold.since:%Y-%m-%d %H:%M}" in shown.getvalue()
-    page = pages.overview(told, (), ())
+    page = pages.overview(told, (), (), ())
     assert f"Its ticks have failed since {untold.since:%Y-%m-%d %H:%M}" in page
     assert ">running<" not in page
     over = health.with_trouble(report, tmp_path, untold, lives=False)
     assert (over.trouble, over.ticks_failed_since) == ("", None), "of a process that is gone"
+
+
+def test_a_trouble_whose_words_vary_keeps_its_beginning_recorded_or_not(tmp_path: Path) -> None:
+    project, disk = in_canary(tmp_path)
+    renew, left = project.gateways.renew_lease, iter(range(900_000, 0, -4096))
+
+    def fill() -> None:
+        raise StoreUnavailable(f"{next(left)} bytes are free", next_step="free space")
+
+    project.gateways.renew_lease = fill  # type: ignore[method-assign]
+    began = project.clock.now() + 5 * SECOND
+    assert all(ticked(project, 60))
+    assert queries.status(project.door, controller_alive=True).ticks_failed_since == began
+    disk.full = True
+    assert all(ticked(project, 20))
+    assert since(project) == began
+    disk.full = False
+    assert all(ticked(project, 20))
+    assert queries.status(project.door, controller_alive=True).ticks_failed_since == began
+    project.gateways.renew_lease = renew  # type: ignore[method-assign]
+    assert not any(ticked(project, 5))
+    assert queries.status(project.door, controller_alive=True).ticks_failed_since is None

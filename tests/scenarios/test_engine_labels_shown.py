@@ -17,7 +17,7 @@ def seen(project: Project) -> tuple[StatusReport, str, str]:
     report = queries.status(project.door, controller_alive=True)
     console = Console(file=io.StringIO(), width=400)
     console.print(status_report(report, plain=True))
-    return report, console.file.getvalue(), pages.overview(report, (), ())
+    return report, console.file.getvalue(), pages.overview(report, (), (), ())
 
 
 def test_a_window_that_waits_shows_its_completed_metrics_and_when_it_will_be_mature(tmp_path: Path) -> None:

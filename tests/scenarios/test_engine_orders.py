@@ -191,6 +191,22 @@ def test_a_reason_that_would_fill_every_screen_is_refused_and_nothing_is_ordered
     assert commands.order(project.door, "hold", "user:me", most).reason == most
 
 
+@pytest.mark.parametrize(("reason", "words"), [("too slow", "ordered by user:me: too slow"), ("", "ordered by user:me")])
+@pytest.mark.parametrize("settled", [True, False])
+def test_who_rolls_back_is_told_with_why(tmp_path: Path, settled: bool, reason: str, words: str) -> None:
+    project = Project(tmp_path)
+    project.first_champion()
+    project.version()
+    until = Phase.SETTLED if settled else Phase.CANARY
+    project.live(20 * DAY, rows=150, until=lambda: project.release().phase is until)
+    assert ordered(project, "roll_back", reason).accepted
+    release = project.release()
+    assert release.reason.startswith(words)
+    (moved,) = project.door.ports.ledger.events(kinds=("release.moved",), subject=f"release:{release.id}")
+    assert (moved.actor, moved.payload["reason"]) == ("user:me", words)
+    assert any(line.endswith(f"moved: {words}") for line in release_report.report(project.door, release.id).history)
+
+
 def test_a_person_holds_a_release_and_lets_it_start_again(tmp_path: Path) -> None:
     project = Project(tmp_path)
     champion = project.first_champion()

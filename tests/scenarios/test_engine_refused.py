@@ -113,7 +113,7 @@ def test_a_column_that_comes_in_another_type_is_found_pages_and_is_a_fault_of_th
         console.print(tell_findings.incident_rows(findings.incident_rows(project.door, open_only=True), plain=True))
     assert captured.get().count(words) >= 3
     assert words in pages.finding(report)
-    assert words in pages.overview(queries.status(project.door, controller_alive=True), (), ())
+    assert words in pages.overview(queries.status(project.door, controller_alive=True), (), (), ())
     project.restart()
     project.tick()
     assert schema_findings(project) == [finding]

@@ -63,7 +63,7 @@ def test_a_run_that_made_again_what_was_taken_back_says_so_and_what_to_do(projec
     assert project.roll_back("too early").status == "done"
     project.version(Model(run="d2"))
     words = report_of(project.door, project.door.all("job", Job)[-1]).words
-    assert "version 2 already. r-0002 took it back (too early)" in words
+    assert "version 2 already. r-0002 took it back (ordered by user:me: too early)" in words
     assert "Next: " in words
 
 
@@ -331,7 +331,10 @@ def test_where_gateways_cannot_load_what_is_gone_back_to_and_it_is_lost_it_goes_
     lose(project, second)
     project.tick()
     assert (project.release().phase, project.champion().unit, project.mentioned()) == (Phase.ROLLED_BACK, first, {first})
-    assert project.release().reason == f"a person says so; it goes to {first}: the package of {second} is not whole"
+    assert (
+        project.release().reason
+        == f"ordered by user:me: a person says so; it goes to {first}: the package of {second} is not whole"
+    )
     whole_again(project)
 
 

@@ -9,6 +9,7 @@ import pytest
 from engine_world import AT_ONCE, Project, spec_of
 from rich.console import Console
 
+from flyball import __version__
 from flyball.cli.tell_decisions import explanation
 from flyball.cli.tell_proofs import verify_report
 from flyball.control import decisions, explaining, verification
@@ -47,7 +48,7 @@ def printed(part: Any) -> str:
     return capture.get()
 
 
-@pytest.mark.parametrize("made_by", ["flyball 0.0.1", ""])
+@pytest.mark.parametrize("made_by", ["flyball 0.0.1", f"flyball {__version__}", f"flyball {__version__}, rules 1", ""])
 @pytest.mark.parametrize("change", [worded_otherwise, of_other_fields, of_a_room_that_is_gone])
 def test_what_another_flyball_decided_is_no_fault(
     tmp_path: Path, change: Callable[[Decision], dict[str, Any]], made_by: str
@@ -58,6 +59,7 @@ def test_what_another_flyball_decided_is_no_fault(
     assert (report.ok, report.decisions_unequal, report.decisions_of_others) == (True, (), (named,))
     assert report.decisions_equal == report.decisions_replayed - 1
     told = printed(verify_report(report, plain=True))
+    assert "made by other rules" in told
     assert named in told
     assert "All of it holds" in told
     assert "backup" not in told

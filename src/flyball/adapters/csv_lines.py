@@ -71,13 +71,34 @@ def short_lines(path: Path) -> str:
     """Lines that have fewer fields than the header, in words; empty: there are none. Raises OSError."""
     if not _may_be_short(path):
         return ""
-    short = (line for line in lines(path) if line.short)
-    first = list(islice(short, _SHOWN))
-    if not first:
+    try:
+        first, count = _counted(_short_rows(path))
+    except csv.Error:  # a quote that says nothing: what the lines around it are has to be told one by one
+        first, count = _counted((line.number, line.wrong) for line in lines(path) if line.short)
+    if not count:
         return ""
-    count = len(first) + sum(1 for _ in short)
-    told = "; ".join(f"line {line.number} has {line.wrong}" for line in first) + ("; …" if count > len(first) else "")
+    told = "; ".join(f"line {number} has {wrong}" for number, wrong in first) + ("; …" if count > len(first) else "")
     return f"{count} line{'s are' if count > 1 else ' is'} cut short ({told}): what is not there is taken as missing"
+
+
+def _counted(told: Iterator[tuple[int, str]]) -> tuple[list[tuple[int, str]], int]:
+    """The first, and how many there are."""
+    first = list(islice(told, _SHOWN))
+    return first, len(first) + sum(1 for _ in told)
+
+
+def _short_rows(path: Path) -> Iterator[tuple[int, str]]:
+    """As `lines` tells them, eight times as fast. Raises csv.Error."""
+    with path.open("rb") as file:
+        if file.read(len(_BOM)) != _BOM:
+            file.seek(0)
+        rows = csv.reader((raw.decode("utf-8", errors="replace") for raw in file), strict=True)
+        least = _least(next(filter(None, rows), []))
+        ended = rows.line_num
+        for fields in rows:
+            number, ended = ended + 1, rows.line_num
+            if fields and len(fields) < least:
+                yield number, _cut_short(len(fields), least)
 
 
 def refuse_no_table(path: Path, name: object) -> None:
@@ -133,8 +154,12 @@ def _line_of(number: int, raw: bytes, width: int, names: Sequence[str]) -> Line:
     if not width:
         return Line(number, raw, 0, "a quote that is not closed" if raw.count(b'"') % 2 else "quotes in the midst of a field")
     if width < least:
-        return Line(number, raw, width, f"{width} of the {least} fields of the header", short=True)
+        return Line(number, raw, width, _cut_short(width, least), short=True)
     return Line(number, raw, width, f"{width} fields, and the header has {len(names)}")
+
+
+def _cut_short(width: int, least: int) -> str:
+    return f"{width} of the {least} fields of the header"
 
 
 def _rows(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
@@ -143,16 +168,25 @@ def _rows(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
     number = 0
     while first := _line(file, ahead, 0):
         number += 1
-        raw, span = first.removeprefix(_BOM) if number == 1 else first, 1
-        whole = raw
-        while whole.count(b'"') % 2 and len(whole) <= csv.field_size_limit() and (more := _line(file, ahead, span)):
-            whole, span = whole + more, span + 1
-        closed = span == 1 or bool(_width(whole))
-        taken = span if closed else 1
-        yield number, whole if closed else raw
+        raw = first.removeprefix(_BOM) if number == 1 else first
+        whole = _closed(raw, file, ahead) if raw.count(b'"') % 2 else [raw]
+        together = b"".join(whole)
+        taken = len(whole) if len(whole) == 1 or _width(together) else 1
+        yield number, together if taken > 1 else raw
         for _ in range(taken):
             ahead.popleft()
         number += taken - 1
+
+
+def _closed(raw: bytes, file: BinaryIO, ahead: deque[bytes]) -> list[bytes]:
+    """The lines of a row that begins with an open quote, up to where it is closed, or as far as a field may be long."""
+    whole, size = [raw], len(raw)
+    while size <= csv.field_size_limit() and (more := _line(file, ahead, len(whole))):
+        whole.append(more)
+        size += len(more)
+        if more.count(b'"') % 2:
+            break
+    return whole
 
 
 def _line(file: BinaryIO, ahead: deque[bytes], at: int) -> bytes:

@@ -35,12 +35,18 @@ def replace_file(path: Path, data: bytes, mode: int | None = None) -> None:
 
 
 def write_over(path: Path, text: bytes) -> None:
-    """In one call and in place, which a full disk allows: whoever reads it meanwhile finds the one or the other. Raises OSError."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    """In one call and in place, which a full disk allows: whoever reads it meanwhile finds the one or the other. Raises OSError, of a link as well: what it
+    leads to is not ours to write over."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         os.write(descriptor, text)
     finally:
         os.close(descriptor)
+
+
+def make_if_missing(path: Path) -> None:
+    """An empty file, which only its owner reads; one that is there stays as it is. Raises OSError, of a link as well."""
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
 
 
 def opened_if_there(path: Path, flags: int) -> int | None:

@@ -1,5 +1,6 @@
 """The controller's lease, renewed beside its work: a long tick must not look like a death."""
 
+import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from flyball.adapters.background import Background
-from flyball.adapters.durable import write_over
+from flyball.adapters.durable import make_if_missing, write_over
 from flyball.adapters.room import lack_of_room
 from flyball.errors import StoreUnavailable
 
@@ -32,10 +33,13 @@ class LeaseFile:
 
     def renew_lease(self) -> None:
         """Raises StoreUnavailable."""
-        if words := lack_of_room(self._path.parent, self._room_bytes):
-            raise StoreUnavailable(f"{words}: no canary can be looked after", next_step="free space")
+        directory = self._path.parent
+        if lack_of_room(directory, self._room_bytes):
+            # Its number is left out: the ledger would take the sentence anew at every tick.
+            raise StoreUnavailable(f"the disk of {directory} is full: no canary can be looked after", next_step="free space")
         try:
-            self._path.touch()
+            make_if_missing(self._path)
+            os.utime(self._path, follow_symlinks=False)
         except OSError as error:
             raise StoreUnavailable(f"{self._path}: {error.strerror or error}") from error
         if self._now is not None:
@@ -55,7 +59,7 @@ class LeaseFile:
 
 
 class Heartbeat(Background):
-    """`with Heartbeat(leased, alive):` renews for as long as `alive()` says that work goes on."""
+    """`with Heartbeat(leased, alive):` renews for as long as `alive()` says that work goes on, from the first moment."""
 
     def __init__(self, leased: Leased, alive: Callable[[], bool]) -> None:
         super().__init__("lease")
@@ -63,7 +67,8 @@ class Heartbeat(Background):
         self._alive = alive
 
     def __enter__(self) -> Self:
-        self._leased.renew_lease()
+        if self._alive():
+            self._leased.renew_lease()
         return super().__enter__()
 
     def _run(self) -> None:

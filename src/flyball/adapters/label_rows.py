@@ -1,6 +1,7 @@
 """Labels from a file or a database: rows with their numbers, and what is wrong with those that can be no label."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
@@ -140,19 +141,37 @@ def _read(path: Path, head: bytes, wanted: LabelImport) -> pl.DataFrame:
 def _line_by_line(path: Path, wanted: LabelImport) -> pl.DataFrame:
     """All rows of a file of which some are none: these are empty but for UNREAD."""
     every = lines(path)
-    names: list[str] = []
-    for name in next(every).fields:
-        names.append(name if name not in names else f"{name}_duplicated_{names.count(name) - 1}")
+    header = next(every, None)
+    if header is None:
+        raise DataError(f"{path} has nothing but empty lines", expected="CSV with a header, Parquet, or JSON lines")
+    names = _told_apart(header.fields)
     used = {wanted.id, wanted.label, wanted.observed_at or "observed_at", wanted.reward or "reward"}
     places = [at for at, name in enumerate(names) if name in used]
-    rows = [_row(line, len(names), places) for line in every]
+    least = max((at + 1 for at, name in enumerate(names) if name in (wanted.id, wanted.label)), default=0)
+    rows = [_row(line, len(names), places, least) for line in every]
     return pl.DataFrame(rows, schema=dict.fromkeys([*names, UNREAD], pl.String), orient="row")
 
 
-def _row(line: Line, width: int, used: list[int]) -> list[str | None]:
-    """The fields, and why they are none; None: they are."""
+def _told_apart(header: list[str]) -> list[str]:
+    """As Polars calls columns of one name."""
+    names: list[str] = []
+    seen: Counter[str] = Counter()
+    for name in header:
+        told = f"{name}_duplicated_{seen[name] - 1}" if seen[name] else name
+        while told in names:  # that stands there by itself
+            seen[name] += 1
+            told = f"{name}_duplicated_{seen[name] - 1}"
+        names.append(told)
+        seen[name] += 1
+    return names
+
+
+def _row(line: Line, width: int, used: list[int], least: int) -> list[str | None]:
+    """The fields, and why they are none; None: they are. `least`: fields that a label has."""
     fields = line.fields
     wrong = line.wrong
+    if line.short and len(fields) >= least:
+        wrong = ""  # what it lacks is no part of a label, or may be left out
     if len(fields) > width and not any(field.strip() for field in fields[width:]):
         wrong = ""  # a comma at the end of the line
     if not wrong and line.lossy and any(_MARK in fields[at] for at in used if at < len(fields)):

@@ -3,7 +3,7 @@
 from contextlib import suppress
 from pathlib import Path
 
-from flyball.adapters.durable import write_over
+from flyball.adapters.durable import make_if_missing, write_over
 from flyball.control.trouble import Trouble
 from flyball.records import codec
 
@@ -23,7 +23,7 @@ class UntoldFile:
     def lay_down(self) -> None:
         """With nothing in it, whatever an earlier process left. Where there is no room even for this, who looks at the disk is told all the same."""
         with suppress(OSError):
-            self._path.touch(mode=0o600)
+            make_if_missing(self._path)
             write_over(self._path, b" " * SIZE_BYTES)
 
     def tell(self, trouble: Trouble | None) -> None:

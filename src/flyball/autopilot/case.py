@@ -22,6 +22,8 @@ class Symptom(msgspec.Struct, frozen=True, kw_only=True):
     """Cause → share of the worse loss; features, slices, `concept`."""
     reaches: dict[str, float] = {}
     """Cause → half the width of its share's interval: a share that is no larger may be nothing. One without: it has no interval."""
+    alone: dict[str, float] = {}
+    """The same where one cause is asked for, and not which of all. One without: of a release that kept no errors of shares."""
     fault: str = ""
     """Of the pipe, by its name; empty: none, or of a release that did not keep it."""
 

@@ -191,7 +191,7 @@ def _causes(case: Case) -> Reasons:
     if not told:
         return
     newest = told[-1]
-    concept, reaches = newest.shares.get(CONCEPT, 0.0), newest.reaches
+    concept, reaches = newest.shares.get(CONCEPT, 0.0), newest.reaches | newest.alone  # one question: the reach of one
     moved = {name: share for name, share in newest.shares.items() if _is_feature(case, name)}
     features, off = sum(moved.values()), math.hypot(*(reaches.get(name, 0.0) for name in moved))
     if concept >= MAINLY and concept > reaches.get(CONCEPT, 0.0):

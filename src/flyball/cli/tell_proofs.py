@@ -26,7 +26,7 @@ def verify_report(report: VerifyReport, plain: bool) -> "RenderableType":  # noq
         told, more = report.decisions_of_others[:MOST_NAMED], len(report.decisions_of_others) - MOST_NAMED
         names = ", ".join((*told, f"and {more} more") if more > 0 else told)
         rows.append(
-            ("made by another Flyball", f"{len(report.decisions_of_others)} come out otherwise", (f"no fault: {names}", "yellow"))
+            ("made by other rules", f"{len(report.decisions_of_others)} come out otherwise", (f"no fault: {names}", "yellow"))
         )
     if report.ledger_faults:  # it says which versions and decisions there are: nothing is concluded from one that does not hold
         rows[1:] = [(name, "not looked at", ("the ledger does not hold", "dim")) for name in ("artifacts", "decisions")]
@@ -34,7 +34,7 @@ def verify_report(report: VerifyReport, plain: bool) -> "RenderableType":  # noq
     if report.ledger_faults and all(words.startswith("head:") for words in report.ledger_faults):
         bad = "The entries hold, and their head file does not. Next: restore only .flyball/HEAD, from any backup of this ledger; then flyball verify."
     if not report.ledger_faults and not report.artifact_faults:
-        bad = "The ledger and the versions hold; decisions of this Flyball's do not come out again. Next: keep the files as they are, and report it with their ids."
+        bad = "The ledger and the versions hold; decisions that its own rules made do not come out again. Next: keep the files as they are, and report it with their ids."
     verdict: draw.Cell = ("All of it holds.", "green") if report.ok else (bad, "bold red")
     return draw.page([draw.table(("what", "checked", "faults"), rows, plain=plain), draw.text(verdict)])
 

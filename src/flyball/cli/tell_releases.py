@@ -97,7 +97,11 @@ def _picture(guard: GuardRow) -> list[str]:
         lines.append(f"   {point.n:>9} {''.join(cells)}")
     ends = f"{guard.margin - half:+.3g}, better", f"{guard.margin + half:+.3g}, worse"
     lines.append(f"   {'rows':>9} {ends[0]:<{WIDTH // 2}}{ends[1]:>{WIDTH - WIDTH // 2}}")
-    lines.append(f"   {'':>9} ┊ 0: as the champion, │ margin {guard.margin:.3g}")
+    alone = zero != WIDTH // 2
+    legend = (
+        f"┊ 0: as the champion, │ margin {guard.margin:.3g}" if alone else f"│ margin {guard.margin:.3g}, and 0: as the champion"
+    )
+    lines.append(f"   {'':>9} {legend}")
     return lines
 
 

@@ -150,7 +150,8 @@ def _reason(command: Command) -> str:
 def _roll_back(world: World, hands: Hands, command: Command) -> Done:
     if hands.releases.moved_by(_key(command)) is None:  # done already, by a controller that died before it could say so
         _refuse_what_is_over(world, hands, command)
-    moved = hands.releases.roll_back(_reason(command), command.actor, key=_key(command))
+    words = f"ordered by {command.actor}: {command.reason}".removesuffix(": ")
+    moved = hands.releases.roll_back(words, command.actor, key=_key(command))
     if moved is None:
         raise Conflict("there is no earlier verified unit to go back to")
     return Done(f"{moved.challenger} goes, {moved.champion or 'nobody'} answers again", f"release:{moved.id}")

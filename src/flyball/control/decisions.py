@@ -16,8 +16,10 @@ from flyball.records import codec
 from flyball.records.decisions import Action, Approval, Decision, Plan
 from flyball.records.events import Draft, Put
 
-MADE_BY = f"flyball {__version__}"
-
+RULES = 2
+"""Raised whenever a room decides otherwise or says it in other words from the same inputs; also between two commits of one version.
+Else `flyball verify` calls every ledger of the day before damaged."""
+MADE_BY = f"flyball {__version__}, rules {RULES}"
 
 _UNREADABLE = (LookupError, AttributeError, TypeError, ValueError, ArithmeticError)
 """What a record of other fields (or of no room that is left) raises, when it is converted (a ValidationError is a ValueError) or decided on."""
@@ -82,7 +84,7 @@ def replays_equal(decision: Decision) -> bool | None:
 
 
 def maker_of(decision: Decision) -> str:
-    """Of which Flyball its rules were."""
+    """Of which Flyball its rules were, and which of its rules; those before they were counted say no number."""
     return decision.made_by or "an earlier Flyball"
 
 

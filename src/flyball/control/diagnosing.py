@@ -22,6 +22,7 @@ from flyball.control.unforeseen import tell_first
 from flyball.control.world import World, draft, micros, put
 from flyball.errors import ArtifactDamaged
 from flyball.monitoring import estimates, moved_labels, upstream
+from flyball.monitoring.causes import REACH
 from flyball.monitoring.estimates import Labelled
 from flyball.monitoring.estimates.parts import LOSS
 from flyball.monitoring.moved_labels import LabelFault, Sides
@@ -106,7 +107,7 @@ class Diagnosing:
         judged, missed = self._estimates(unit, incident.began)
         return Case(
             incident=incident.number, model=incident.model, unit=unit, began=incident.began, window=world.spec.monitor.window,
-            symptoms=tuple(map(_symptom, findings)), upstream=near, champion_since=champion.since,
+            symptoms=tuple(map(symptom_of, findings)), upstream=near, champion_since=champion.since,
             earlier_champion=any(each != champion.unit for each in champion.verified), columns=columns, columns_watched=watched,
             labels=_labels_of(labelled),
             label_fault=labelled.fault.words if labelled.fault else "", label_fault_in=labelled.fault.where if labelled.fault else "",
@@ -172,13 +173,15 @@ def _surely_after(findings: list[Finding]) -> datetime:
     return min(upstream.interval_of(each)[1] if each.changed_between else each.window_start for each in worse or findings)
 
 
-def _symptom(finding: Finding) -> Symptom:
+def symptom_of(finding: Finding) -> Symptom:
+    """A finding as a diagnosis sees it."""
     words = finding.words if len(finding.words) <= SHOWN else f"{finding.words[: SHOWN - 1]}…"
     return Symptom(
         number=finding.number, kind=finding.kind, subject=finding.subject, words=words.partition("; ")[0], effect=finding.effect,
         between=finding.changed_between, window=(finding.window_start, finding.window_end),
         fault=finding.fault, shares={each.subject: each.share for each in finding.causes if each.share is not None},
         reaches={each.subject: (each.interval[1] - each.interval[0]) / 2.0 for each in finding.causes if each.interval is not None},
+        alone={each.subject: REACH * each.error for each in finding.causes if each.error is not None},
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from flyball.control import decisions, tournaments
 from flyball.control.ports import JobReport, StepRequest
 from flyball.control.units import UnitShelf, policy_plain, threshold_of
 from flyball.control.world import World, draft, put
-from flyball.errors import ArtifactDamaged, DataError, NotFound
+from flyball.errors import ArtifactDamaged, DataError, NotFound, TrackingFailed
 from flyball.gates.decide import GateSituation
 from flyball.gates.decide import policy_of as gate_policy_of
 from flyball.records import codec
@@ -117,7 +117,8 @@ def step_request(world: World, shelf: UnitShelf, job: Job) -> StepRequest:
     """What the child may use."""
     beside = _beside(world, shelf)
     place, served = world.place, shelf.served(beside) if beside else None
-    request = StepRequest(job, world.spec, place.project_dir, place.steps_dir, served, schema_file=place.own_schema)
+    waits = beside is not None and world.get("champion", job.model, Champion) is None
+    request = StepRequest(job, world.spec, place.project_dir, place.steps_dir, served, schema_file=place.own_schema, waits=waits)
     if tournaments.order_of(job) is None:
         return request
     return request._replace(earlier=tournaments.competitors(shelf, job), tried=tournaments.remembered(world, job))
@@ -169,7 +170,7 @@ def _beside(world: World, shelf: UnitShelf) -> str | None:
     if champion is not None:
         return champion.unit
     first = waits_to_be_first(world)
-    with suppress(ArtifactDamaged, NotFound):  # what cannot be served keeps nobody from its place
+    with suppress(ArtifactDamaged, NotFound, TrackingFailed):  # what cannot be served keeps nobody from its place
         return shelf.served(first.id).unit.id if first is not None else None
     return None
 

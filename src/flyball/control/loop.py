@@ -1,6 +1,7 @@
 """Ticks without end: what goes wrong in one is recorded, and the next one looks at the world anew."""
 
 from collections.abc import Callable
+from datetime import datetime
 
 from flyball.control.engine import Engine
 from flyball.control.trouble import Trouble
@@ -61,9 +62,10 @@ def tick_once(engine: Engine, passing: tuple[type[FlyballError], ...] = ()) -> s
 
 
 def _note(engine: Engine, words: str, said: str) -> None:
-    """Once for as long as it lasts: `flyball status` shows it, and the ledger does not fill with the same sentence. `said` is for the log alone: an exception's
-    own words may quote a row, and the ledger forgets nothing."""
+    """Once for as long as it lasts: `flyball status` shows it, and the ledger does not fill with the same sentence. Other words begin no other trouble: no tick
+    between them was whole. `said` is for the log alone: an exception's own words may quote a row, and the ledger forgets nothing."""
     world, untold = engine.world, engine.untold
+    standing: Trouble | None = None
     try:
         engine.untold = None
         standing = world.get("trouble", world.model, Trouble)
@@ -71,14 +73,18 @@ def _note(engine: Engine, words: str, said: str) -> None:
             return
         now, subject, payload = world.now(), f"model:{world.model}", {"words": words}
         if words:
-            world.record(
-                draft(now, "tick.failed", subject, payload, (put("trouble", world.model, Trouble(words=words, since=now)),))
-            )
+            trouble = Trouble(words=words, since=_since(standing, untold, now))
+            world.record(draft(now, "tick.failed", subject, payload, (put("trouble", world.model, trouble),)))
         else:
             world.record(draft(now, "tick.recovered", subject, payload, (Put("trouble", world.model, None),)))
     except Fenced:
         raise
     except FlyballError as error:
-        engine.untold = Trouble(words=words or error.message, since=untold.since if untold else world.now())
+        engine.untold = Trouble(words=words or error.message, since=_since(standing if words else None, untold, world.now()))
         world.say("bad", f"A tick's trouble could not be recorded: {error.message}")
     world.say("bad" if words else "good", f"A tick failed: {said}" if words else "Ticks are whole again.")
+
+
+def _since(standing: Trouble | None, untold: Trouble | None, now: datetime) -> datetime:
+    """When it began: of what is recorded and of what could not be, the earlier."""
+    return min((each.since for each in (standing, untold) if each is not None), default=now)

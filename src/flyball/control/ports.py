@@ -114,6 +114,8 @@ class StepRequest(NamedTuple):
     """Tournaments before it, oldest first, as they were known when the job was asked for: what helped is tried first."""
     schema_file: Path | None = None
     """In place of the project's own; None: that one."""
+    waits: bool = False
+    """Whether the `champion` is who waits to be the first: one that cannot be compared with keeps nobody from its place."""
 
 
 class JobReport(NamedTuple):

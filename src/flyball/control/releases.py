@@ -213,13 +213,14 @@ class Releases:
     def roll_back(self, reason: str, cause: str, *, key: str | None = None, to: str = "") -> ReleaseState | None:
         """Roll the open release back, or, when all is settled, open one that goes back to the last verified unit. None: there is none to go to.
 
+        `cause`: the person or the decision that says so, and the actor of the move.
         `to`: the only one that may be gone to in place of one that has lost its package; empty: any. Raises Conflict where that has, and none is whole."""
         if key is not None and (done := self.moved_by(key)) is not None:
             return done
         active, champion = self.active(), self.champion()
         # A first release that was never seen at the gateways goes back to nobody; once it is champion there must be an earlier one.
         if active is not None and (active.champion is not None or champion is None):
-            return self._back(active, reason, key, to)
+            return self._back(active, way_back.order(active, reason, by=cause), key, to)
         if champion is None:
             return None
         earlier = self.earlier(champion)
@@ -228,19 +229,20 @@ class Releases:
         number, counter = self._world.number("release")
         now = self._world.now()
         opened = states.open_release(f"r-{number:04d}", self._world.model, champion.unit, earlier[-1], now, cause)
-        return self._apply(opened, way_back.order(opened, reason), (counter,), reason, key)
+        return self._apply(opened, way_back.order(opened, reason, by=cause), (counter,), reason, key)
 
-    def _back(self, active: ReleaseState, reason: str, key: str | None, to: str) -> ReleaseState:
+    def _back(self, active: ReleaseState, order: Action, key: str | None, to: str) -> ReleaseState:
+        reason, by = str(order.arguments["reason"]), str(order.arguments["by"])
         try:
             # Also where it goes back already: the order is noted, so that it is not taken for a new one once this release has ended.
-            return self._apply(active, way_back.order(active, reason), (), reason, key)
+            return self._apply(active, order, (), reason, key)
         except (ArtifactDamaged, NotFound):
             if active.phase not in way_back.ALL_TRAFFIC:
                 raise
             turned = way_back.turned(active, self.earlier(self.champion()), reason)
             if turned is None or to not in {"", turned.champion}:
                 raise way_back.refusal(active, turned) from None
-            return self._apply(turned, way_back.order(turned, turned.reason, active.champion), (), turned.reason, key)
+            return self._apply(turned, way_back.order(turned, turned.reason, active.champion, by=by), (), turned.reason, key)
 
     def hold(self, reason: str, by: str, *, key: str) -> ReleaseState:
         """Stop the open release where it is: the champion answers alone. Raises Conflict when there is none, or it is too late to be held."""

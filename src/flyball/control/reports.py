@@ -294,9 +294,9 @@ class VerifyReport(msgspec.Struct, frozen=True, kw_only=True):
     decisions_replayed: int
     decisions_equal: int
     decisions_unequal: tuple[str, ...]
-    """Ids of those that this Flyball made itself."""
+    """Ids of those that the rules of this Flyball made themselves."""
     decisions_of_others: tuple[str, ...] = ()
-    """Ids with their makers (`d-000003 (flyball 0.1.0)`): another Flyball made them, and by the rules of this one they come out otherwise, or cannot be made
+    """Ids with their makers (`d-000003 (flyball 0.1.0, rules 2)`): other rules made them, and by those of this Flyball they come out otherwise, or cannot be made
     again. No fault: an upgrade may change rules and words."""
     ok: bool
 

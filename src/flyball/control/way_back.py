@@ -50,9 +50,10 @@ def _had_all_traffic(world: World, release: ReleaseState) -> bool:
     return any(value is not None and value["phase"] == Phase.FULL for value in mine)
 
 
-def order(release: ReleaseState, words: str, instead_of: str | None = None) -> Action:
-    """To go back; `instead_of`: to whom it would have gone, where that one is lost."""
+def order(release: ReleaseState, words: str, instead_of: str | None = None, *, by: str = "") -> Action:
+    """To go back; `instead_of`: to whom it would have gone, where that one is lost. `by`: who says so; empty: control itself."""
     turn = {"to": release.champion, "instead_of": instead_of} if instead_of is not None else {}
+    turn |= {"by": by} if by else {}
     return Action(kind="roll_back", subject=f"release:{release.id}", arguments={"reason": words, **turn})
 
 

@@ -21,7 +21,7 @@ from flyball.stats.metrics import HIGHER_IS_BETTER
 
 PARITY = "parity_max_difference"
 REFUSED_MISSING = "refused_missing"
-"""Values that rows of the data lack, and the trained model refuses to do without."""
+"""Values that a request may leave out, and the model refuses to do without."""
 LATENCY = "latency_p99_ms"
 UNSEEN = "champion_unseen_rows"
 UNASKED = "champion_unasked"

@@ -17,8 +17,10 @@ PROBLEM = b"application/problem+json"
 
 _ROW = re.compile(r"rows\[(\d+)\](?:\.(.*))?", re.DOTALL)
 
-_PLACE = re.compile(r"(?<=['\"])/(?:[^'\"\n]*/)?(?=[^'\"\n/]*['\"])|(?<![\w./~:'\"])/(?:[^\s/'\":,;()]+/)*(?=[^\s/'\":,;()])")
-"""Of an absolute path all but its name, in quotes or without."""
+_PLACE = re.compile(
+    r"(?<=['\"])/(?:[^'\"\n/]+/+)+(?=[^'\"\n/]*['\"])|(?:(?<![\w./~'\"])|(?<=file://))/(?!/)(?:[^\s/'\":,;()]+/+)+(?=[^\s/'\":,;()])"
+)
+"""Of an absolute path all but its name, in quotes or without; what lies below the root itself (`/x`, `</b>`) names no directory, and behind `https://` stands a host."""
 
 _encode = msgspec.json.Encoder().encode
 

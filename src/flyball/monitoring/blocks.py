@@ -21,11 +21,10 @@ MOST_BLOCKS, FEWEST_BLOCKS = 42, 20
 FEWEST_ROWS = 20
 """A window with fewer rows is no measure of windows: its rows are counted, its spread is not."""
 FEWER_ROWS = (FEWEST_ROWS, 10, 5, 2)
-"""Unless nearly all have fewer (a sample of a busy service's rows, in windows of an hour): then those of so many are, since blocks, which are far longer, show nothing of
-what hours differ by. From two rows on a window says how alike its rows are."""
-LARGE = 0.5
-"""Of all rows, that lie in windows large enough: the few busiest hours do not stand for the others."""
-
+"""Unless windows of so many hold less than half of all rows (a sample of a busy service's rows, in windows of an hour; the few busiest hours do not stand for the
+others): then those of fewer are, since blocks, which are far longer, show nothing of what hours differ by. From two rows on a window says how alike its rows are."""
+MOST_THIN = 2_000
+"""Of windows of few rows: how far larger ones differ is seen in the rows of them all, of which 200 would hold some hundreds."""
 MOST_NUMBERED = 5_000
 """Windows told apart by when they were: seven months of hours. With more, counting each of them takes longer than all the rest."""
 
@@ -54,7 +53,7 @@ class Cut(NamedTuple):
 
 def cut(n: int, event_us: ArrayLike | None, window: timedelta | int, most: int = MOST_WINDOWS, *, thin: bool = False) -> Cut:
     """Windows of time or of so many rows, in order, `most` of them; or blocks, where there are fewer than FEWEST_WINDOWS windows. `thin`: of windows of time that
-    have fewer than FEWEST_ROWS the larger ones are taken, and no blocks."""
+    have fewer than FEWEST_ROWS the larger ones are taken, MOST_THIN of them, and no blocks."""
     timed = event_us is not None and isinstance(window, timedelta)
     if event_us is not None and isinstance(window, timedelta):
         times = np.asarray(event_us, dtype=np.int64)
@@ -69,6 +68,7 @@ def cut(n: int, event_us: ArrayLike | None, window: timedelta | int, most: int =
         found = tuple(part for part in parts if part.size >= fewest)
         enough = not (thin and timed) or 2 * sum(part.size for part in found) >= n or fewest == FEWER_ROWS[-1]
         if enough and len(found) >= FEWEST_WINDOWS:
+            most = most if fewest == FEWEST_ROWS else max(most, MOST_THIN)
             return Cut(_thinned(found, most), in_time=True, windows_of_time=of_time, thin=fewest < FEWEST_ROWS)
     blocks = min(MOST_BLOCKS, max(FEWEST_BLOCKS, n // FEWEST_ROWS), max(n // 2, 1))
     return Cut(tuple(np.array_split(order, blocks)), in_time=False, windows_of_time=of_time)

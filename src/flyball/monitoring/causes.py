@@ -134,7 +134,8 @@ def _cause(part: Part, total: float | None, reach: float) -> Cause:
     doubt = "" if _sure(part, reach) else ", may be nothing"
     share, off = part.value / total, reach * part.error / abs(total)
     return Cause(
-        subject=part.subject, share=round(share, 4), words=f"{part.words}; {told}{doubt}", interval=(round(share - off, 4), round(share + off, 4))
+        subject=part.subject, share=round(share, 4), words=f"{part.words}; {told}{doubt}", interval=(round(share - off, 4), round(share + off, 4)),
+        error=round(part.error / abs(total), 4),
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from flyball.records.findings import Finding
 
 NO_CLOCK = "not looked at: the clock (a season is a move; profile(…, time=, window=) tells when rows were), and what needs three columns to be seen"
 CLOCK = "not looked at: whether how columns go together follows the clock, and what needs three columns to be seen"
+UNSEEN = "windows of the reference have too few rows to show whether they differ, so what they may hide is not called moved"
 
 
 class SchemaChange(NamedTuple):
@@ -43,6 +44,8 @@ class Comparison(NamedTuple):
     """Further lines for the eye."""
     clock: str = ""
     """Whether like was compared with like: the window of time, in words. Empty: the reference has no clock."""
+    unseen: bool = False
+    """Not exchangeable only since windows of the reference have so few rows that nobody could see them differ."""
 
     @property
     def moved(self) -> tuple[str, ...]:
@@ -82,6 +85,6 @@ class Comparison(NamedTuple):
         if not self.exchangeable:
             told = "differ from one another, so only what differs more is called moved"
             order = f"stretches of the reference {told}: shuffle the rows if their order means nothing"
-            lines.append(f"stretches of the reference {told}" if self.clock else order)
+            lines.append(UNSEEN if self.unseen else f"stretches of the reference {told}" if self.clock else order)
         never = [self.clock, CLOCK] if self.clock else [NO_CLOCK]
         return [*lines, *self.beside, *frame_words.not_looked_at(self.left_out), *never]

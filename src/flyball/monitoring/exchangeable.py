@@ -1,6 +1,6 @@
 """May rows of the reference be taken as exchangeable? Its own windows say so, or how far windows differ beyond chance."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -45,6 +45,8 @@ class Examined(NamedTuple):
     streams: tuple[Stream, ...]
     exchangeable: bool
     notes: tuple[str, ...]
+    unseen: bool = False
+    """Not exchangeable only since windows are thin."""
 
 
 class _Squares(NamedTuple):
@@ -77,21 +79,23 @@ class _Looked(NamedTuple):
         return self.counted.stream.role == "prediction", season
 
 
-def examine(counted: list[Counted], slotted: Mapping[str, Slotted] = MappingProxyType({}), *, thin: bool = False) -> Examined:
+def examine(
+    counted: list[Counted], slotted: Mapping[str, Slotted] = MappingProxyType({}), *, thin: Collection[str] = ()
+) -> Examined:
     """Streams with their spreads, or without any where windows differ as rows do. `slotted`: of streams that follow a season, whose windows are looked at
-    slot by slot. `thin`: windows have so few rows that nobody could see them differ (blocks.Cut.thin)."""
+    slot by slot. `thin`: roles whose windows have so few rows that nobody could see them differ (blocks.Cut.thin)."""
     looked = [_look(each, slotted.get(each.stream.name)) for each in counted]
     suspicious = [each.counted.stream.name for each in looked if _is_suspicious(each, ALPHA / 2 / len(counted))]
     groups: dict[tuple[bool, Any], list[_Squares]] = {}
     for each in looked:
         groups.setdefault(each.windows, []).append(each.adjusted)
     together = any(_too_far(group, ALPHA / 2 / max(len(groups), 2)) for group in groups.values())
-    if not suspicious and not together and not thin:
-        streams = tuple(_of_like_windows(each) for each in looked)
-        return Examined(streams, exchangeable=True, notes=_seasonal_notes(streams))
+    if not suspicious and not together:
+        streams = tuple(
+            _of_windows_that_differ(each) if each.counted.stream.role in thin else _of_like_windows(each) for each in looked
+        )
+        return Examined(streams, exchangeable=not thin, notes=_seasonal_notes(streams), unseen=bool(thin))
     streams = tuple(_of_windows_that_differ(each) for each in looked)
-    if thin and not suspicious and not together:
-        return Examined(streams, exchangeable=False, notes=_seasonal_notes(streams))
     named = f" (most: {', '.join(suspicious[:5])})" if suspicious else ""
     note = f"Windows of the reference differ by more than chance{named}: a window is judged by how far these differ from one another."
     return Examined(streams, exchangeable=False, notes=(*_seasonal_notes(streams), note))

@@ -151,11 +151,12 @@ def _built(columns: Columns, seen: Taken, cutting: _Cutting) -> FrameProfile:
     reference = msgspec.structs.replace(reference, streams=streams)
     cut = blocks.cut(columns.rows, cutting.event_us, cutting.window, thin=True)
     plain = together(columns.types, seen.values, seen.centres)
+    large = blocks.cut(columns.rows, cutting.event_us, cutting.window)  # a window of few rows says nothing of values that stick
     own = [stream for stream in streams if stream.name in plain]
     directions = joint.build({stream.name: stream.kind for stream in own}, plain, cut.windows)
     return FrameProfile(
         with_joint(reference, directions, plain, cut.windows, thin=cut.thin), columns.left_out, seen.infinite, tuple(seen.coarse), directions,
-        norms.build(own, plain, cut.windows), left_out_known=True, centred=True,
+        norms.build(own, plain, large.windows), left_out_known=True, centred=True,
     )  # fmt: skip
 
 

@@ -34,7 +34,7 @@ def with_joint(
         made.append(
             exchangeable.Counted(msgspec.structs.replace(bins, counts=tuple(per_window.sum(axis=0).tolist())), per_window)
         )
-    found = exchangeable.examine(made, thin=thin)
+    found = exchangeable.examine(made, thin=("joint",) if thin else ())
     features = tuple(stream for stream in reference.streams if stream.role != "prediction")
     predictions = tuple(stream for stream in reference.streams if stream.role == "prediction")
     return msgspec.structs.replace(reference, streams=features + found.streams + predictions, notes=reference.notes + found.notes)

@@ -68,6 +68,7 @@ def compare(reference: "FrameProfile | IntoDataFrame", frame: "IntoDataFrame", *
         tuple(name for name in own if name not in columns.values and name not in columns.changed), columns.left_out, tested,
         known.reference.exchangeable, float(level) if level > tested else None, _schema(known, columns, tuple(own)),
         tuple(finding for finding in findings if finding.subject not in own), tuple(_beside(known, seen.infinite)), clock,
+        known.reference.unseen,
     )  # fmt: skip
 
 

@@ -66,6 +66,8 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     baseline: Baseline
     exchangeable: bool = False
     """Rows of one window are as like or unlike as rows of different ones: windows differ by chance alone. Otherwise by their spread, too."""
+    unseen: bool = False
+    """Not exchangeable only since windows have so few rows that nobody could see them differ."""
     notes: tuple[str, ...] = ()
     threshold: float = HALF
     """Two classes: the score from which the answer is the positive one. In a package it is one half: a unit says its own."""
@@ -107,18 +109,17 @@ def build(
         for column in signature.columns
     ]
     told = _notes(cut.windows, "features") if made else ()
-    baseline, thin = Baseline(mean=0.0, n=0, window_means=(), in_time=False), cut.windows.thin
+    baseline, thin = Baseline(mean=0.0, n=0, window_means=(), in_time=False), {"feature"} if cut.windows.thin else set[str]()
     if holdout is not None:
         held = streams.score_table(holdout.scores)
         held_cut = _Cuts(blocks.cut(len(held), holdout.event_us, window, thin=True), blocks.numbered(holdout.event_us, window))
         answered = prediction_columns(signature.task, signature.classes, signature_names(signature), held)
         made += [_stream(name, "prediction", values, held_cut, kind == "category") for name, (kind, values) in answered.items()]
-        every = blocks.cut(len(held), holdout.event_us, window, blocks.MOST_NUMBERED, thin=True)
+        every = blocks.cut(len(held), holdout.event_us, window, blocks.MOST_NUMBERED)  # means of few rows would hide a worse loss
         baseline = _baseline(np.asarray(holdout.losses, dtype=np.float64), every)
-        told += _notes(held_cut.windows, "predictions and the loss")
-        thin = thin or held_cut.windows.thin
-    slotted = seasons.find([(each.stream, each.in_time) for each in made], window)
-    found = exchangeable.examine(made, slotted, thin=thin)
+        told += _notes(held_cut.windows, "predictions" if held_cut.windows.thin else "predictions and the loss")
+        thin |= {"prediction"} if held_cut.windows.thin else set()
+    found = exchangeable.examine(made, seasons.find([(each.stream, each.in_time) for each in made], window), thin=thin)
     return Reference(
         format=FORMAT,
         task=signature.task,
@@ -130,6 +131,7 @@ def build(
         streams=found.streams,
         baseline=baseline,
         exchangeable=found.exchangeable,
+        unseen=found.unseen,
         notes=told + found.notes,
     )
 
@@ -233,7 +235,7 @@ def _baseline(losses: Floats, cut: blocks.Cut) -> Baseline:
 def _notes(cut: blocks.Cut, what: str) -> tuple[str, ...]:
     if cut.thin:
         few = f"Most windows of the reference of {what} have fewer than {blocks.FEWEST_ROWS} rows"
-        return (f"{few}: how far larger ones differ is learned from these, so small moves are not told.",)
+        return (f"{few}: how far larger ones differ is learned from these, so moves that these could hide are not told.",)
     if cut.in_time:
         return ()
     blocked = f"it was cut into {len(cut.windows)} consecutive blocks, which show less of how windows differ."

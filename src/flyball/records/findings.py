@@ -56,6 +56,8 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
     words: str
     interval: tuple[float, float] | None = None
     """Of the share, 95 % for all causes of the finding together: with 0 in it, this one may be nothing. None: it has none, or a release found it that kept none."""
+    error: float | None = None
+    """Standard error of the share, for who asks of one cause alone. None likewise."""
 
 
 class Happening(msgspec.Struct, frozen=True, kw_only=True):

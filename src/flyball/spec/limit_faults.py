@@ -69,18 +69,15 @@ def _bounds(tree: Raw) -> Iterator[Cross]:
 
 
 def _ports(tree: Raw) -> Iterator[Cross]:
-    """Also of those that stand nowhere and are as they come. The later one in the list is told, or the one that stands in the file."""
+    """Of those that stand in the file, the later one in the list is told. One that does not stand there matters to `flyball up` alone, which tells of it
+    before anything is started."""
     serve = section_of(tree, "serve")
-    ports = {name: serve.get(name, ServeSpec.model_fields[name].default) for name in _PORTS}
     apart = serve.get("host", ServeSpec.model_fields["host"].default) not in _SAME_PLACE
     for at, name in enumerate(_PORTS):
         for other in _PORTS[:at]:
-            if not _same_port(ports[name], ports[other]) or (name == "control_port" and apart):
-                continue
-            told, with_ = (name, other) if name in serve else (other, name)
-            as_it_comes = "" if with_ in serve else ", as it comes"
-            expected = "a port of its own, or 0 for any free one"
-            yield Cross(("serve", told), f"{ports[told]!r}, as serve.{with_}{as_it_comes}", expected)
+            if _same_port(serve.get(name), serve.get(other)) and not (name == "control_port" and apart):
+                expected = "a port of its own, or 0 for any free one"
+                yield Cross(("serve", name), f"{serve[name]!r}, as serve.{other}", expected)
 
 
 def _same_port(one: Any, other: Any) -> bool:

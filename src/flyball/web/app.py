@@ -57,16 +57,19 @@ def _endpoint(doors: list[Door], desk: Desk, guard: access.Guard) -> Callable[[R
 
 
 async def _answer(request: Request, doors: list[Door], desk: Desk, guard: access.Guard) -> Response:
+    page = False
     try:
         guard.neighbour(request)
         door = _door(request, doors)
+        page = door.page
         body = await _body(request, door)
         return await run_in_threadpool(_handle, request, door, desk, guard, body)
     except FlyballError as error:
         return problem_of(error)
     except Exception:  # ours to mend: whoever asked is told so by an answer like every other, and the log where it came from
         log.exception("unforeseen")
-        return problem_of(FlyballError("Flyball itself failed", next_step=".flyball/logs/control.log says where"))
+        told = FlyballError("Flyball itself failed", next_step=".flyball/logs/control.log says where")
+        return _told(told, entered=False) if page else problem_of(told)
 
 
 def _handle(request: Request, door: Door, desk: Desk, guard: access.Guard, body: bytes) -> Response:

@@ -70,11 +70,13 @@ def picture(guard: GuardRow) -> Picture | None:
 
 
 def _marks(margin: float, reach: float, zero: float) -> tuple[Mark, ...]:
-    """What lies above nought is worse, below it better, and the margin is how much worse is allowed. Two labels on one another say nothing: the first stays."""
-    wanted = (
-        Mark(HEIGHT / 2.0, f"margin {margin:.3g}"), Mark(zero, "0, alike"), Mark(0.0, f"{margin + reach:+.3g}, worse"),
-        Mark(HEIGHT, f"{margin - reach:+.3g}, better"),
-    )  # fmt: skip
+    """What lies above nought is worse, below it better, and the margin is how much worse is allowed. Two labels on one another say nothing: margin and nought
+    then share one, and of others the first stays."""
+    middle = HEIGHT / 2.0
+    wanted = [Mark(middle, f"margin {margin:.3g}"), Mark(zero, "0, alike")]
+    if margin and abs(zero - middle) < _APART:
+        wanted = [Mark(round((middle + zero) / 2.0, 1), f"margin {margin:.3g}, 0")]
+    wanted += [Mark(0.0, f"{margin + reach:+.3g}, worse"), Mark(HEIGHT, f"{margin - reach:+.3g}, better")]
     kept: list[Mark] = []
     for mark in wanted:
         if all(abs(mark.y - other.y) >= _APART for other in kept):

@@ -251,6 +251,8 @@ class Workspace:
             yield None
             return
         try:
+            if owner == CONTROL:  # at once: until then status tells the trouble of a process that is gone as this one's
+                UntoldFile(self._home.state_dir).lay_down()
             remove_left_rows(self._home)
             engine = Engine(self._world(say))
             engine.start(owner)
@@ -305,9 +307,8 @@ class Workspace:
         from flyball.control.loop import keep_ticking
 
         try:
-            untold = UntoldFile(self._home.state_dir)
-            untold.lay_down()
-            keep_ticking(engine, self._home.spec.serve.tick.total_seconds(), end.wait, untold.tell)
+            tell = UntoldFile(self._home.state_dir).tell
+            keep_ticking(engine, self._home.spec.serve.tick.total_seconds(), end.wait, tell)
         finally:
             end.set()
 

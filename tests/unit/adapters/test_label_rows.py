@@ -76,6 +76,10 @@ def labels_of(path: Path, content: bytes, **columns: str) -> list[LabelRow]:
         ("id,label\na,1\nb,gr\u00fcn\nc,0\n".encode("latin-1"), {2: "line 3 has bytes that are not UTF-8"}),
         (b"id,label\n" + b"a,1\n" * 2000 + "b,gr\u00fcn\n".encode("latin-1"), {2001: "line 2002 has bytes that are not UTF-8"}),
         (b"id,label,\na,1,\nb,0\n", {}),
+        (b"id,label,observed_at\na,1,2026-01-01T00:00:00Z\nb,0\n", {}),
+        (b"id,note,label\na,,1\nb,x\n", {2: "line 3 has 2 of the 3 fields of the header"}),
+        (b"id,label,x,x,x\na,1,1,2,3\nb,0,1\nc\n", {3: "line 4 has 1 of the 5 fields"}),
+        (b"id,label,x,x_duplicated_0,x\na,1,1,2,3\nb,0,1\nc\n", {3: "line 4 has 1 of the 5 fields"}),
         (b"id,label\na,1,\nb,0\n", {}),
     ],
 )
@@ -95,6 +99,7 @@ def test_an_outcome_that_is_empty_is_still_not_known_yet(tmp_path: Path) -> None
     [
         (b"id;label\na;1,5\nb;2\n", "is separated by ';'.* commas"),
         (b"id\tlabel\na\t1\n", "is separated by tabs"),
+        (b"\n\n\n", "has nothing but empty lines. Expected: CSV with a header"),
         ("id,label\na,1\n".encode("utf-16"), "is UTF-16. .*iconv -f UTF-16"),
         ("id,label\na,1\n".encode("utf-16-le"), "is UTF-16"),
     ],

@@ -1,5 +1,8 @@
 """A champion that cannot be asked about the holdout: what is told of it, and what the gate makes of that."""
 
+import os
+import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from shutil import copytree
@@ -117,6 +120,52 @@ def test_a_champion_whose_bytes_are_damaged_lets_no_challenger_through_unjudged(
     model.write_bytes(model.read_bytes()[:-1])
     with pytest.raises(ArtifactDamaged):
         run_steps(request(directory, spec(gates=UNDECLARED), champion=champion), Told())
+
+
+BORROWED = """
+from elsewhere_in_a_library import Naive
+
+def train(features, label, parameters, seed):
+    return Naive()
+"""
+LIBRARY = """
+import numpy as np
+
+class Naive:
+    classes_ = np.array([0, 1])
+
+    def predict(self, frame):
+        return self.predict_proba(frame)[:, 1] > 0.5
+
+    def predict_proba(self, frame):
+        p = 1 / (1 + np.exp(-frame["wind"].to_numpy() / 10))
+        return np.c_[1 - p, p]
+"""
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_one_whose_library_is_gone_keeps_nobody_from_its_place_unless_it_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waits: bool
+) -> None:
+    library = tmp_path / "lib"
+    library.mkdir()
+    (library / "elsewhere_in_a_library.py").write_text(LIBRARY)
+    monkeypatch.setenv("PYTHONPATH", f"{os.environ.get('PYTHONPATH', '')}:{library}")
+    monkeypatch.syspath_prepend(library)
+    whole = rows().with_columns(pl.col("wind").fill_null(3.0))
+    declared = spec(data={"features": ["hour", "wind"]}, gates=UNDECLARED)
+    directory = project(tmp_path / "p", BORROWED, frame=whole)
+    first = package_in(directory, run_steps(request(directory, declared), Told()))
+    monkeypatch.delitem(sys.modules, "elsewhere_in_a_library")
+    shutil.rmtree(library)
+    asked = request(project(directory, frame=whole), declared, champion=first)._replace(waits=waits)
+    if not waits:
+        with pytest.raises(TrainingError, match=r"the model of u.* failed"):
+            run_steps(asked, Told())
+        return
+    found = difference(directory, run_steps(asked, Told()))
+    assert found.value is None
+    assert "who waits to be the first cannot be asked about the holdout: the model of u" in found.note
 
 
 TEXT = pl.when(pl.col("hour") > 12).then(pl.lit("late")).otherwise(pl.lit("early"))

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from projects import Told, package_in, project, request, rows, served, spec
 
 from flyball.adapters import estimators
-from flyball.adapters.conversion import answers_elsewhere
+from flyball.adapters.conversion.elsewhere import Packed, answers_elsewhere
 from flyball.adapters.environment import code_files
 from flyball.adapters.model_input import feeds_of, frame_of
 from flyball.adapters.packages import LocalPackages
@@ -20,6 +21,7 @@ from flyball.errors import TrainingError
 from flyball.gates.decide import REFUSED_MISSING
 from flyball.gateway.runtimes.contract import CodeLimits
 from flyball.gateway.units import load
+from flyball.records.evidence import Evidence
 from flyball.records.signature import Column, ColumnType, Signature
 
 SIGNATURE = Signature(task="binary", columns=(Column(name="x", type=ColumnType.NUMBER),), classes=("no", "yes"))
@@ -58,10 +60,12 @@ def written(directory: Path, weight: str) -> Path:
     return directory
 
 
-def asked_elsewhere(directory: Path, frame: pl.DataFrame) -> np.ndarray:
+def asked_elsewhere(directory: Path, frame: pl.DataFrame, *, texts_moved: bool = True) -> np.ndarray:
     with user_code(directory) as loaded:
         content = estimators.dump(loaded("pipeline:train")(None, None, {}, 1), own_modules(directory))
-    return answers_elsewhere(content, code_files(directory), directory, SIGNATURE, frame)
+    (directory / ".flyball").mkdir(exist_ok=True)
+    packed = Packed(content, code_files(directory), directory)
+    return answers_elsewhere(packed, SIGNATURE, frame, directory / ".flyball", texts_moved=texts_moved)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +83,7 @@ def test_a_model_that_reads_a_file_of_its_project_when_it_is_asked_is_refused_by
 ) -> None:
     directory = written(tmp_path / "p", weight)
     monkeypatch.chdir(directory)
-    with pytest.raises(TrainingError, match=r"the model reads lookup\.json when it is asked") as refused:
+    with pytest.raises(TrainingError, match=r"the model needs lookup\.json when it is asked") as refused:
         asked_elsewhere(directory, pl.DataFrame({"x": [0.0, 1.0]}, schema={"x": pl.Float32}))
     assert "read it in train()" in refused.value.next_step
 
@@ -93,6 +97,50 @@ def test_a_model_that_ends_its_process_is_told(tmp_path: Path) -> None:
     directory = written(tmp_path / "p", "__import__('os')._exit(7)")
     with pytest.raises(TrainingError, match="ended with exit code 7"):
         asked_elsewhere(directory, pl.DataFrame({"x": [0.0]}, schema={"x": pl.Float32}))
+
+
+ONE = pl.DataFrame({"x": [0.0]}, schema={"x": pl.Float32})
+
+
+def test_a_model_that_writes_into_its_project_is_told_what_it_needs(tmp_path: Path) -> None:
+    directory = written(tmp_path / "p", "(HERE / 'log' / 'answers.txt').write_text('2')")
+    (directory / "log").mkdir()
+    with pytest.raises(TrainingError, match=r"the model needs log/answers\.txt when it is asked") as refused:
+        asked_elsewhere(directory, ONE)
+    assert "writes no files" in refused.value.next_step
+
+
+def test_a_model_that_is_killed_is_told_what_is_likely(tmp_path: Path) -> None:
+    directory = written(tmp_path / "p", "__import__('os').kill(__import__('os').getpid(), 9)")
+    with pytest.raises(TrainingError, match="was killed: most likely there was not enough memory"):
+        asked_elsewhere(directory, ONE)
+    assert [each.name for each in (directory / ".flyball").iterdir()] == []
+
+
+@pytest.mark.parametrize("kept", ["HERE / '.venv' / 'w.txt'", "str(HERE / '.venv' / 'w.txt')"])
+def test_a_library_that_lies_in_the_project_stays_where_it_is(tmp_path: Path, kept: str) -> None:
+    directory = written(tmp_path / "p", "float(open(PLACE).read())")
+    (directory / ".venv").mkdir()
+    (directory / ".venv" / "w.txt").write_text("2.0")
+    code = directory / "pipeline.py"
+    code.write_text(code.read_text().replace("KEPT =", f"PLACE = {kept}\nKEPT ="))
+    np.testing.assert_allclose(asked_elsewhere(directory, ONE)[:, 0], 1 / (1 + np.exp(-1.0)))
+
+
+def test_only_texts_that_begin_with_the_projects_path_are_moved(tmp_path: Path) -> None:
+    directory = tmp_path / "p"
+    words = [f"x{directory}/y", f"https://h{directory}/v1", f"{directory}way"]
+    weight = " + ".join(f"({word!r}.encode().hex() == {word.encode().hex()!r})" for word in words)
+    found = asked_elsewhere(written(directory, f"({weight})"), ONE)
+    np.testing.assert_allclose(found[:, 0], 1 / (1 + np.exp(-1.5)))
+
+
+def test_the_child_says_nothing_of_how_it_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PYTHONWARNINGS", "error::RuntimeWarning")
+    asked_elsewhere(written(tmp_path / "p", "2.0"), ONE)
+    assert "RuntimeWarning" not in capfd.readouterr().err
 
 
 NAIVE = """
@@ -130,18 +178,39 @@ def whole() -> pl.DataFrame:
 
 def test_a_run_fails_where_its_model_reads_a_file_of_the_project(tmp_path: Path) -> None:
     directory = naive(tmp_path / "p", READ, whole())
-    with pytest.raises(TrainingError, match=r"reads lookup\.json"):
+    with pytest.raises(TrainingError, match=r"needs lookup\.json"):
         run_steps(request(directory, spec(data={"features": ["hour", "wind"]})), Told())
 
 
-def test_what_no_row_lacks_and_the_model_refuses_to_do_without_must_be_there(tmp_path: Path) -> None:
-    directory, told = naive(tmp_path / "p", "2.0", whole()), Told()
-    declared = spec(data={"features": {"hour": None, "wind": {"missing": True}}})
-    package = package_in(directory, run_steps(request(directory, declared), told))
-    wanted = {column.name: column.missing for column in LocalPackages().signature(package).columns}
-    assert wanted == {"hour": False, "wind": False}
+def known(word: str) -> str:
+    """A weight that is 2 for who knows a text by its characters, wherever that leads to."""
+    return f"2.0 if WORD.encode().hex() == {word.encode().hex()!r} else 3.0"
+
+
+def with_word(directory: Path, weight: str) -> Path:
+    naive(directory, weight, whole())
+    code = directory / "pipeline.py"
+    code.write_text(code.read_text().replace("class Naive", f"WORD = {str(directory / 'login')!r}\n\nclass Naive"))
+    return directory
+
+
+def test_a_text_that_begins_as_the_projects_path_may_be_a_word_that_the_model_knows(tmp_path: Path) -> None:
+    directory = with_word(tmp_path / "p", known(str(tmp_path / "p" / "login")))
+    results = run_steps(request(directory, spec(data={"features": ["hour", "wind"]})), Told())
+    assert results[-1].values["parity"] == 0.0
+
+
+def test_a_model_that_has_something_else_where_its_file_is_not_there_does_not_pass(tmp_path: Path) -> None:
+    directory = with_word(tmp_path / "p", "float(Path(WORD).read_text()) if Path(WORD).exists() else 3.0")
+    (directory / "login").write_text("2.0")
+    with pytest.raises(TrainingError, match="the model needs login when it is asked"):
+        run_steps(request(directory, spec(data={"features": ["hour", "wind"]})), Told())
+
+
+def test_a_served_model_needs_no_project(tmp_path: Path) -> None:
+    directory = naive(tmp_path / "p", "2.0", whole())
+    package = package_in(directory, run_steps(request(directory, spec(data={"features": ["hour", "wind"]})), Told()))
     assert all(item.name != REFUSED_MISSING for item in LocalPackages().evaluation(package))
-    assert any("requests must have wind" in progress.words for progress in told)
     shutil.move(directory / "pipeline.py", tmp_path / "gone.py")
     unit = served(package)
     model = load(unit, CodeLimits(environment=tuple(os.environ.items())))
@@ -149,11 +218,40 @@ def test_what_no_row_lacks_and_the_model_refuses_to_do_without_must_be_there(tmp
     model.close()
 
 
+def refused_by(directory: Path, features: object) -> tuple[list[bool], list[Evidence], Sequence[str]]:
+    """What requests may leave out, what the gate is told of it, and the step's words."""
+    results = run_steps(request(directory, spec(data={"features": features})), Told())
+    package = package_in(directory, results)
+    refused = [item for item in LocalPackages().evaluation(package) if item.name == REFUSED_MISSING]
+    return [column.missing for column in LocalPackages().signature(package).columns], refused, results[-1].values["words"]
+
+
+def test_what_flyball_yaml_lets_be_missing_and_the_model_refuses_is_evidence_for_the_gate(tmp_path: Path) -> None:
+    directory = naive(tmp_path / "p", "2.0", whole())
+    missing, (refused,), words = refused_by(directory, {"hour": None, "wind": {"missing": True}})
+    assert (missing, refused.value, refused.n) == ([False, True], 0.0, 600)
+    assert "of wind (missing: true in flyball.yaml; 0 of 600 rows lack it): put an imputer before it" in refused.note
+    assert refused.note in words
+
+
 def test_what_rows_of_the_data_lack_and_the_model_refuses_to_do_without_is_evidence_for_the_gate(tmp_path: Path) -> None:
     holed = whole().with_columns(pl.when(pl.int_range(pl.len()) < 7).then(None).otherwise(pl.col("wind")).alias("wind"))
-    directory = naive(tmp_path / "p", "2.0", holed)
-    package = package_in(directory, run_steps(request(directory, spec(data={"features": ["hour", "wind"]})), Told()))
-    assert [column.missing for column in LocalPackages().signature(package).columns] == [False, True]
-    (refused,) = [item for item in LocalPackages().evaluation(package) if item.name == REFUSED_MISSING]
-    assert (refused.value, refused.n) == (7.0, 600)
-    assert "wind, which 7 of 600 rows have: put an imputer before it" in refused.note
+    missing, (refused,), words = refused_by(naive(tmp_path / "p", "2.0", holed), ["hour", "wind"])
+    assert (missing, refused.value, refused.n) == ([False, True], 7.0, 600)
+    assert "of wind (missing: true in schema.yaml; 7 of 600 rows lack it): put an imputer before it" in refused.note
+    assert refused.note in words
+
+
+BOOSTED = """
+from sklearn.ensemble import GradientBoostingClassifier
+
+def train(features, label, parameters, seed):
+    return GradientBoostingClassifier(n_estimators=20, random_state=seed).fit(features.to_numpy(), label.to_numpy())
+"""
+
+
+def test_what_the_served_form_answers_without_may_be_missing(tmp_path: Path) -> None:
+    directory = project(tmp_path / "p", BOOSTED, whole())
+    missing, refused, words = refused_by(directory, {"hour": None, "wind": {"missing": True}})
+    assert (missing, refused) == ([False, True], [])
+    assert any("the trained model refuses missing values of wind" in each for each in words)

@@ -178,6 +178,14 @@ def test_a_taken_port_names_its_holder(tmp_path: Path) -> None:
             )
 
 
+def test_one_port_for_two_doors_is_told_before_anything_is_started(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    layout = Layout(tmp_path, tmp_path, port=port, control_command=("true",), control_port=port)
+    with pytest.raises(OperatorError, match=rf"port {port} of 127.0.0.1 is taken by process {os.getpid()} \("):
+        supervise(layout, lambda _style, _words: None)
+    assert not (tmp_path / "logs").exists()
+
+
 def test_what_a_detached_supervisor_said_is_said_once_and_of_its_own_kind(tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "supervisor.log").write_text("✗ the day before something else. Next: nothing.\n")

@@ -7,8 +7,11 @@ import pytest
 
 from flyball.autopilot.case import Case, Labels, Symptom
 from flyball.autopilot.diagnosis import diagnose
+from flyball.control.diagnosing import symptom_of
 from flyball.records import codec
-from flyball.records.findings import FindingKind, Happening, IncidentKind
+from flyball.records.diagnosis import Diagnosis
+from flyball.records.evidence import Evidence
+from flyball.records.findings import Cause, Finding, FindingKind, Happening, IncidentKind
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -152,6 +155,30 @@ def test_causes_that_may_be_nothing_speak_for_no_kind_and_are_no_part_of_it() ->
     # Of several none of which is sure alone, their sum may be.
     several = dict.fromkeys(("temp", "features together"), 0.4)
     assert "features that moved" in told(several, dict.fromkeys(several, 0.45))
+
+
+def test_what_the_worse_loss_is_of_is_one_question_and_has_the_reach_of_one() -> None:
+    """Of some twenty parts together four errors are the reach, of which a kind asks nothing."""
+
+    def told(shares: dict[str, tuple[float, float]], *others: Symptom) -> Diagnosis:
+        causes = tuple(
+            Cause(subject=name, share=share, words="", interval=(share - 4.0 * error, share + 4.0 * error), error=error)
+            for name, (share, error) in shares.items()
+        )
+        begun = NOW - DAY
+        worse = Finding(
+            id="f", model="shop", unit="u1", kind=FindingKind.PERFORMANCE, subject="loss", effect=0.05, effect_unit="loss", words="worse", window_start=begun,
+            window_end=NOW, causes=causes, share_of_budget=None,
+            evidence=Evidence(name="loss", value=0.05, lower=None, upper=None, alpha=None, n=900, inputs="", method="none"),
+        )  # fmt: skip
+        return diagnose(case(symptom_of(worse), *others), NOW)
+
+    moved = {"temp": (0.37, 0.07), "town": (0.63, 0.27), "concept": (0.16, 0.15), "features together": (-0.08, 0.07)}
+    assert told(moved, MOVED).kind is IncidentKind.COVARIATE_SHIFT
+    assert told(moved, MOVED).features == ("temp",)  # of a list of all: its reach is that of all
+    turned = told({"concept": (0.7, 0.2), "temp": (0.2, 0.08)})
+    assert "70 % of the worse loss is of rows like the holdout's" in str(turned.hypotheses)
+    assert "of the worse loss" not in str(told({"concept": (0.7, 0.35)}).hypotheses)
 
 
 def test_reasons_from_the_same_labels_do_not_add_up_as_if_each_were_new() -> None:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from flyball.control.replay_comparison import Prices, Side, compare
+from flyball.control.replay_margin import margin_of
 from flyball.control.replay_report import AloneFigures, GovernedFigures, Performance, ReplayReport, Span
 from flyball.records import codec
 
@@ -159,6 +160,20 @@ def test_a_best_that_is_better_in_every_month_is_shown_to_be_and_a_hair_is_not()
     hair = compare([year("never", world + 0.07 + noise - noise.mean()), year("current", world)], None, 1.0)
     assert (hair.best, hair.margin.shown) == ("current", False)
     assert hair.margin.words.startswith("not shown to differ from never: 0.07 errors a month less (-0.867 to 1.01, 95%")
+
+
+def test_a_best_that_one_month_made_is_worse_in_the_months_that_both_answered() -> None:
+    made = margin_of("never", [-3.0, -4.0, -5.0, -4.0], "errors")
+    assert made.words == "worse than never in the months that both answered: 4 errors a month more (2.7 to 5.3, 95%, of 4 months)"
+    assert (made.shown, made.mean) == (False, -4.0)
+    assert made.upper == pytest.approx(-2.7, abs=0.01)
+
+
+@pytest.mark.parametrize("differences", [[9.0] * 5, [0.1 + 0.2, 0.3, 0.3, 0.3], [-2.0] * 4, [0.0] * 12])
+def test_months_that_all_differ_by_the_same_make_no_interval(differences: list[float]) -> None:
+    made = margin_of("never", differences, "errors")
+    assert not made.shown
+    assert made.words.startswith(f"not shown to differ from never: {differences[0]:.3g} errors a month less in each of")
 
 
 def test_few_months_say_nothing_and_one_that_is_ranked_alone_is_beside_nobody() -> None:

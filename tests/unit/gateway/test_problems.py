@@ -17,6 +17,11 @@ from flyball.gateway.problems import no_table, problem_of, without_places
         ),
         ("the package of u1 at /srv/shop/own cannot be read: denied", "the package of u1 at own cannot be read: denied"),
         ("3/4 of http://host/x", "3/4 of http://host/x"),
+        ("https://host:8400/v2/models/x and s3://store/a/b", "https://host:8400/v2/models/x and s3://store/a/b"),
+        ("url file:///home/u/secret/w.txt", "url file://w.txt"),
+        ("path:/home/u/w, PATH=/a/b:/home/u/c", "path:w, PATH=b:c"),
+        ("lost '/srv//a/x' and /srv//a/y", "lost 'x' and y"),
+        ("regex '/' or '/x' in <b>a</b>", "regex '/' or '/x' in <b>a</b>"),
     ],
 )
 def test_a_place_of_this_machine_is_told_by_its_name_alone(words: str, told: str) -> None:

@@ -158,11 +158,11 @@ def test_a_time_that_stands_for_none_is_refused(known: FrameProfile) -> None:
             look()
 
 
-def thin_hours(first: int, count: int, rows: float, seed: int) -> pl.DataFrame:
-    """So many rows an hour on average, at random; `watts` follows the hour."""
+def thin_hours(first: int, count: int, rows: float, seed: int, *, swing: float = 3.0, shift: float = 0.0) -> pl.DataFrame:
+    """So many rows an hour on average, at random; `watts` follows the hour. `swing`: by how much; `shift` in standard deviations."""
     draw = np.random.default_rng([seed, first])
     moments = first + np.sort(draw.uniform(0.0, count, round(count * rows)))
-    watts = 3.0 * np.sin(np.floor(moments) % 24 * np.pi / 12.0) + draw.normal(0.0, 1.0, moments.size)
+    watts = swing * np.sin(np.floor(moments) % 24 * np.pi / 12.0) + draw.normal(shift, 1.0, moments.size)
     return pl.DataFrame({"at": [START + timedelta(hours=float(each)) for each in moments], "watts": watts})
 
 
@@ -180,6 +180,26 @@ def test_windows_of_too_few_rows_to_see_the_clock_keep_the_budget_and_say_so(row
     assert ("whether columns follow the clock was not looked at" in beside) == (rows < 14)
     kept = FrameProfile.from_bytes(thin.to_bytes())
     assert kept.clock == thin.clock
+
+
+def alike_hours(first: int, count: int, rows: float, seed: int, *, shift: float = 0.0) -> pl.DataFrame:
+    """Thin ones of three columns, none of which follows anything."""
+    drawn, found = np.random.default_rng([seed, 1]), thin_hours(first, count, rows, seed, swing=0.0, shift=shift)
+    return found.with_columns(pl.Series(name, drawn.normal(size=found.height)) for name in ("volts", "amps"))
+
+
+@pytest.mark.parametrize("rows", [10, 5, 2])
+def test_a_move_is_told_at_once_beside_windows_of_few_rows_and_so_are_values_that_stick(rows: float) -> None:
+    # Beside 200 of them alone no window of these was told: among three columns no rank of so few is rare enough.
+    thin = profile(alike_hours(0, 60 * 24, rows, 1), time="at", window="1h")
+    moved = [alike_hours(70 * 24, 1, 200, seed, shift=0.7) for seed in range(8)]
+    assert sum("watts" in [each.subject for each in Monitor(thin).look(window)] for window in moved) >= 7
+    far = alike_hours(70 * 24, 1, 200, 8, shift=1.5)
+    stuck = far.with_columns(watts=pl.Series(np.repeat(far["watts"].to_numpy()[:8], 25)))
+    assert "watts sticks" in [each.words.partition(":")[0] for each in Monitor(thin).look(stuck)]
+    beside = str(compare(thin, alike_hours(70 * 24, 1, 200, 9)))
+    assert "too few rows to show whether they differ" in beside
+    assert "differ from one another" not in beside
 
 
 def test_windows_of_a_row_each_are_refused_and_told_what_to_do() -> None:

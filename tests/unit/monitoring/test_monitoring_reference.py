@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from monitored_world import DAY_US, SIGNATURE, rows, watched
+from monitored_world import DAY_US, POLICY, SIGNATURE, day, rows, watched
 
 from flyball.errors import DataError
-from flyball.monitoring import blocks, counting, streams
+from flyball.monitoring import blocks, counting, drift, streams
 from flyball.monitoring.reference import HoldoutScores, Reference, build
 from flyball.monitoring.window_counts import profile_of
 from flyball.records import codec
@@ -249,3 +249,32 @@ def test_a_few_busy_hours_do_not_stand_for_the_others():
     assert min(part.size for part in every.windows) == 5
     lonely = blocks.cut(400, np.arange(400) * 3_600_000_000, timedelta(hours=1), thin=True)
     assert (lonely.in_time, lonely.windows_of_time) == (False, 400)
+
+
+def test_a_holdout_of_few_rows_takes_nothing_from_its_features_and_hides_no_worse_loss():
+    """200 rows an hour, of which five in the holdout: 20 days."""
+    rng, hour_us = np.random.default_rng(0), 3_600_000_000
+    column = Column(name="x", type=ColumnType.NUMBER)
+    signature = Signature(task="binary", classes=("0", "1"), columns=(column,))
+    times, held = (np.sort(rng.integers(0, 480 * hour_us, n)) for n in (96_000, 2_400))
+    p = rng.beta(1.0, 3.0, held.size)
+    labels = rng.random(held.size) < p
+    built = build(
+        signature, {"x": rng.normal(size=times.size)}, times, HoldoutScores(p[:, None], (p - labels) ** 2, held), timedelta(hours=1), None
+    )  # fmt: skip
+    assert {stream.name: bool(stream.spreads) for stream in built.streams} == {"x": False, "prediction": True}
+    assert (built.exchangeable, built.unseen, len(built.notes)) == (False, True, 1)
+    assert (
+        min(built.baseline.n // len(built.baseline.window_means), 50) == 50
+    )  # means of five rows would scatter three times as far
+    policy, alarms = msgspec.structs.replace(POLICY, window=timedelta(hours=1), budget_windows=480), []
+    for seed in range(6):
+        draw, state, told = np.random.default_rng(seed), drift.DriftState(), 0
+        for number in range(12):
+            counted = profile_of(built, {"x": draw.normal(0.2, 1.0, 200)}, draw.beta(1.0, 3.0, 200)[:, None])
+            reading = drift.judge(built, state, counted, day(number), policy)
+            state, told = reading.state, told + bool(reading.findings)
+            if told:
+                break
+        alarms.append(told)
+    assert alarms == [1] * 6  # with the spread of the holdout's windows: none

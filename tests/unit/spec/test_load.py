@@ -253,8 +253,7 @@ def test_what_two_classes_alone_have_is_refused_elsewhere(task: str, line: str, 
         ("evaluate: {holdout: 0d}", "evaluate.holdout", "found '0d'"),
         ("gates: {absolute: [{metric: roc_auc, at_least: 60}]}", "gates.absolute[0].at_least", "expected from 0 to 1, as the metric. did you mean 0.6?"),
         ("gates: {absolute: [{metric: brier, at_most: -0.1}]}", "gates.absolute[0].at_most", "found -0.1 with brier"),
-        ("serve: {grpc_port: 8400}", "serve.grpc_port", "found 8400, as serve.port, as it comes (line 14)"),
-        ("serve: {port: 8401}", "serve.port", "found 8401, as serve.control_port, as it comes (line 14)"),
+        ("serve: {port: 9000, grpc_port: 9000}", "serve.grpc_port", "found 9000, as serve.port (line 14)"),
         ("serve: {port: 9000, control_port: 9000}", "serve.control_port", "found 9000, as serve.port (line 14)"),
     ],
 )  # fmt: skip
@@ -265,7 +264,7 @@ def test_what_can_never_work_is_a_fault_of_its_line(line: str, path: str, words:
 
 
 @pytest.mark.parametrize("line", [
-    "serve: {port: 0, grpc_port: 0, control_port: 0}", "serve: {port: 8401, host: 10.0.0.7}", "evaluate: {holdout: 1d}",
+    "serve: {port: 0, grpc_port: 0, control_port: 0}", "serve: {port: 8401, control_port: 8401, host: 10.0.0.7}", "serve: {port: 8401}", "evaluate: {holdout: 1d}",
     "gates: {absolute: [{metric: log_loss, at_most: 2}, {metric: brier, at_most: 1}]}",
 ])  # fmt: skip
 def test_what_may_work_is_no_fault(line: str) -> None:

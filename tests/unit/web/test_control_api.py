@@ -230,17 +230,17 @@ def test_a_body_that_does_not_fit_is_refused_before_anything_is_done(content: by
     assert not workspace.calls
 
 
-def test_what_nobody_foresaw_is_a_problem_document_that_tells_nothing_of_it_and_stands_in_the_log(
+def test_what_nobody_foresaw_is_a_problem_document_or_a_page_that_tells_nothing_of_it_and_stands_in_the_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     class Broken(PaperWorkspace):
         def status(self) -> StatusReport:
             raise ArithmeticError("of one's own")
 
-    for path in ("/api/status", "/"):
+    for path, kind in (("/api/status", "application/problem+json"), ("/", "text/html; charset=utf-8")):
         answered = ask("GET", path, Broken(), headers=bearer(Role.VIEWER))
-        assert (answered.status_code, answered.headers["content-type"]) == (500, "application/problem+json")
-        assert answered.json()["detail"].startswith("Flyball itself failed")
+        assert (answered.status_code, answered.headers["content-type"]) == (500, kind)
+        assert "Flyball itself failed. Next: .flyball/logs/control.log says where" in answered.text
         assert "of one's own" not in answered.text
         assert all(answered.headers[name] == value for name, value in web_app.HEADERS.items())
     assert "ArithmeticError: of one's own" in caplog.text

@@ -1,6 +1,7 @@
 """What a page says stands in its text: attributes and titles, and what is inside a picture, reach nobody without a mouse."""
 
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import msgspec
 import pytest
@@ -78,3 +79,17 @@ def test_the_picture_of_a_guard_says_where_the_two_are_alike_and_how_far_it_reac
         scale = (shown.zero - worse.y) / float(worse.words.split(",")[0])
         assert shown.zero - shown.looks[0].at == pytest.approx(near * scale, abs=0.5)
         assert marks.get("0, alike", shown.margin) == shown.zero
+
+
+@pytest.mark.parametrize("wide", [0.001, 0.004, 0.02, 0.07, 0.3, 2.0])
+@pytest.mark.parametrize("margin", [0.01, 0.3])
+def test_the_line_at_0_has_a_mark_that_touches_no_other(margin: float, wide: float) -> None:
+    guard = WORKSPACE.releases.report(None).guards[0]
+    point = GuardPoint(at=NOW, n=740, value=0.0, lower=-wide, upper=wide)
+    shown = picture(msgspec.structs.replace(guard, margin=margin, points=(point,)))
+    assert shown is not None
+    (zero,) = (mark for mark in shown.marks if mark.words in ("0, alike", f"margin {margin:g}, 0"))
+    assert abs(zero.y - shown.zero) < 7
+    assert sum(mark.words.startswith("margin") for mark in shown.marks) == 1
+    places = sorted(mark.y for mark in shown.marks)
+    assert all(after - before >= 13 for before, after in pairwise(places))

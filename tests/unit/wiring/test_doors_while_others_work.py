@@ -11,9 +11,12 @@ from flyball.adapters.clock import SystemClock
 from flyball.adapters.engine_lock import EngineLock
 from flyball.adapters.executor import ProcessExecutor
 from flyball.adapters.heartbeat import LeaseFile, lease_age_seconds
+from flyball.adapters.untold import UntoldFile
 from flyball.control import running
+from flyball.control.engine import Engine
 from flyball.control.ports import StepRequest
 from flyball.control.reports import RunReport
+from flyball.control.trouble import Trouble
 from flyball.records.jobs import Job, JobStatus
 from flyball.records.routing import LEASE_SECONDS
 from flyball.spec.load import parse_project
@@ -100,3 +103,28 @@ def test_who_takes_over_removes_captured_requests_that_a_killed_controller_was_a
     assert (replayed / "rows.parquet").exists(), "who only looks is not alone here"
     workspace.rollback("there is nobody to go back to", "user:me")
     assert [path.name for path in replayed.iterdir()] == ["log"]
+
+
+def test_the_trouble_of_a_control_process_is_over_with_the_start_of_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "flyball.yaml").write_text(YAML)
+    workspace, state_dir = open_workspace(tmp_path), tmp_path / ".flyball"
+    workspace.rollback("there is nobody to go back to", "user:me")
+    untold, seen = UntoldFile(state_dir), []
+    untold.lay_down()
+    untold.tell(Trouble(words="database or disk is full.", since=AT))
+    start = Engine.start
+
+    def starting(engine: Engine, owner: str) -> None:
+        seen.append(workspace.status().ticks_failed_since)
+        start(engine, owner)
+
+    monkeypatch.setattr(Engine, "start", starting)
+    with workspace._engine(CONTROL, waits_not) as engine:
+        assert engine is not None
+    assert seen == [None]
+
+
+def waits_not(_style: str, _words: str) -> None:
+    """Nothing is worth a word."""

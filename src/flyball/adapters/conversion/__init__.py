@@ -2,7 +2,6 @@
 
 from flyball.adapters.conversion.choice import Served, convert
 from flyball.adapters.conversion.comparison import Compared, rows_to_compare
-from flyball.adapters.conversion.elsewhere import answers_elsewhere
 from flyball.adapters.conversion.timing import MANY_ROWS
 
-__all__ = ["MANY_ROWS", "Compared", "Served", "answers_elsewhere", "convert", "rows_to_compare"]
+__all__ = ["MANY_ROWS", "Compared", "Served", "convert", "rows_to_compare"]

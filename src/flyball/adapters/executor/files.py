@@ -62,6 +62,7 @@ class JobFiles:
                 "earlier": request.earlier,
                 "tried": request.tried,
                 "schema_file": str(request.schema_file.resolve()) if request.schema_file else None,
+                "waits": request.waits,
             }
         )
         replace_file(self.path / "request.json", data)
@@ -70,7 +71,7 @@ class JobFiles:
         """Raises StoreUnavailable when there is none, or it cannot be read."""
         try:
             plain = codec.decode((self.path / "request.json").read_bytes(), dict[str, Any])
-            schema_file = plain.get("schema_file")  # an earlier release's request has none
+            schema_file, waits = plain.get("schema_file"), plain.get("waits", False)  # an earlier release's request has none
             return StepRequest(
                 job=codec.revive(plain["job"], Job),
                 spec=ProjectSpec.model_validate_json(codec.encode(plain["spec"])),
@@ -80,6 +81,7 @@ class JobFiles:
                 earlier=codec.revive(plain["earlier"], tuple[ServedUnit, ...]),
                 tried=codec.revive(plain["tried"], tuple[Tournament, ...]),
                 schema_file=Path(schema_file) if schema_file else None,
+                waits=waits,
             )
         except (OSError, ValueError, KeyError) as error:
             raise StoreUnavailable(f"{self.path / 'request.json'} cannot be read: {error}") from error

@@ -11,7 +11,7 @@ from flyball.adapters.gateways_http import HttpGateways
 from flyball.adapters.supervisor import GatewayProcess
 from flyball.adapters.token import owner_token
 from flyball.control.ports import Clock
-from flyball.errors import Fault, SpecError
+from flyball.errors import Fault, OperatorError, SpecError
 from flyball.records import codec
 from flyball.records.routing import Route, RoutingTable
 
@@ -24,10 +24,15 @@ def refuse_what_does_not_answer(routes: Sequence[Route], name: str, clock: Clock
         token = owner_token(state_dir, fresh_token)
         table = RoutingTable(revision=1, written_at=clock.now(), routes=tuple(routes))
         replace_file(state_dir / "routing.json", codec.encode(table))
-        with (
-            GatewayProcess(state_dir, arguments=("--no-capture",)),
-            closing(HttpGateways(state_dir, lambda: token, 1)) as gateways,
-        ):
-            found = [report.error for report in gateways.observe() if report.error]
+        try:
+            with (
+                GatewayProcess(state_dir, arguments=("--no-capture",)),
+                closing(HttpGateways(state_dir, lambda: token, 1)) as gateways,
+            ):
+                found = [report.error for report in gateways.observe() if report.error]
+        except OperatorError as error:
+            if made not in error.next_step:
+                raise
+            raise OperatorError(error.found) from error  # its log is gone with the directory, and what it ended with is told
     if found:
         raise SpecError([Fault("models", found[0].rstrip("."), "packages that answer an ordinary row")], file=name)

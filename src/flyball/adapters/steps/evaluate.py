@@ -10,12 +10,12 @@ import polars as pl
 from flyball.adapters import estimators, model_input
 from flyball.adapters.packages import LocalPackages, read_manifest
 from flyball.adapters.scorer_onnx import PackageScorer
-from flyball.adapters.steps.own_fault import own_fault
+from flyball.adapters.steps.own_fault import is_passing, own_fault
 from flyball.adapters.steps.situation import Rows, Run, divided, read_rows
 from flyball.adapters.steps.train import estimator_digest, of_estimator, read_estimator, told
 from flyball.adapters.user_code import user_code
 from flyball.control.world import micros
-from flyball.errors import DataError, TrainingError
+from flyball.errors import DataError, FlyballError, TrainingError
 from flyball.pipelines import evaluation
 from flyball.pipelines.evaluation import Answers, Holdout
 from flyball.pipelines.graph import step_key
@@ -74,8 +74,15 @@ def _compared(run: Run, champion: ServedUnit | None) -> list[Any] | None:
     if champion is None:
         return None
     threshold = _threshold_of(champion)
+    waits = ["waits to be the first"] if run.request.waits else []
     divided_at = [] if threshold == HALF or DECIDED.isdisjoint(metrics_of(run)) else [threshold]
-    return [_COMPARISON_VERSION, codec.digest(read_manifest(Path(champion.package))), champion.unit.calibration, *divided_at]
+    return [
+        _COMPARISON_VERSION,
+        codec.digest(read_manifest(Path(champion.package))),
+        champion.unit.calibration,
+        *divided_at,
+        *waits,
+    ]
 
 
 def _threshold_of(served: ServedUnit) -> float:
@@ -139,18 +146,28 @@ def _beside(run: Run, champion: ServedUnit, judged: _Judged, until_us: int) -> t
     new, told_of_rows = evaluation.unseen_rows(holdout, until_us)
     if told_of_rows is not None and told_of_rows.note:
         return (told_of_rows, *evaluation.not_comparable(metrics_of(run), told_of_rows.note))
-    opened = _opened(run, champion)
+    try:
+        opened = _opened(run, champion)
+    except FlyballError as error:  # who serves was loaded by every gateway: what is wrong with it here is this machine's
+        return _unasked(run, error, excused=run.request.waits)
     try:
         answered = _answered(run, champion, opened, rows.where(new).features, signature)
-    except (DataError, TrainingError) as error:
+    except FlyballError as error:
         # Kept, and no challenger is held against this champion any more: so of what is so whenever it is asked, and of no machine in trouble.
-        if not own_fault(error):
-            raise
-        return evaluation.unasked(metrics_of(run), f"the champion cannot be asked about the holdout: {error.message.rstrip('.')}")
+        excused = isinstance(error, DataError | TrainingError) and own_fault(error)
+        return _unasked(run, error, excused=excused or run.request.waits)
     seed = run.request.spec.train.seed
     ours, theirs = Answers(scores[new], run.threshold), Answers(answered, _threshold_of(champion))
     found = evaluation.compare_all(metrics_of(run), holdout.where(new), ours, theirs, _alpha(run), seed)
     return found if told_of_rows is None else (told_of_rows, *found)
+
+
+def _unasked(run: Run, error: FlyballError, *, excused: bool) -> tuple[Evidence, ...]:
+    """In words, why nothing can be compared. Raises the error where it is not `excused`, or would not be met again."""
+    if not excused or is_passing(error):
+        raise error
+    who = "who waits to be the first" if run.request.waits else "the champion"
+    return evaluation.unasked(metrics_of(run), f"{who} cannot be asked about the holdout: {error.message.rstrip('.')}")
 
 
 def _fitted_until_us(champion: ServedUnit) -> int:

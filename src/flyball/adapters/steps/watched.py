@@ -48,7 +48,7 @@ def watched(run: Run, made: Made) -> Files:
     own = {column.name for column in kept}
     world = arrays_of(made.rows.features)
     held = {name: values for name, values in arrays_of(made.holdout.features).items() if name in own}
-    cut = blocks.cut(len(made.rows.labels), made.rows.event_us, window, thin=True)
+    cut, large = (blocks.cut(len(made.rows.labels), made.rows.event_us, window, thin=thin) for thin in (True, False))
     kinds = {column.name: "category" if column.type is ColumnType.CATEGORY else "number" for column in kept}
     directions = joint.build(kinds, world, cut.windows)
     counted = tuple(column for column in made.signature.columns if rules.get(column.name, "keep") not in ("drop", "hash"))
@@ -57,7 +57,8 @@ def watched(run: Run, made: Made) -> Files:
     reference = with_joint(plain, directions, world, cut.windows, thin=cut.thin)
     yield references.FILE, reference
     yield joint.FILE, directions
-    yield norms.FILE, norms.build([stream for stream in reference.streams if stream.name in own], world, cut.windows)
+    # A window of few rows says nothing of values that stick.
+    yield norms.FILE, norms.build([stream for stream in reference.streams if stream.name in own], world, large.windows)
     yield harm.FILE, _harm(run, made, reference, held | project(directions, held), losses)
     yield calibration.FILE, calibration.build(made.signature, answers, made.holdout.labels, window, made.scale)
     outcomes = (made.scores, made.holdout.labels)
