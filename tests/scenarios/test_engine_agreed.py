@@ -100,6 +100,13 @@ def test_where_another_person_is_wanted_whoever_started_the_run_or_shares_a_toke
             commands.answer(project.door, asked.id, yes=True, actor=actor, reason="mine")
     assert project.approvals()[-1].answer is None
     assert "person other than user:me" in release_report.report(project.door, None).words
+    named = "waits for a person other than user:me. Next: flyball token add NAME --role approver"
+    assert named in health.await_serving(project.door)
+    screen = Console(file=StringIO(), width=500)
+    screen.print(tell_status.status_report(queries.status(project.door, controller_alive=True), True))
+    told = screen.file.getvalue()
+    assert f"{asked.id} waits for a person other than user:me since" in told
+    assert f"Next: flyball explain {asked.decision}; it waits for a person other than user:me (flyball token add" in told
     answered(project)  # user:ann's
     project.live(DAY, until=lambda: project.release().phase is Phase.WATCHING)
     assert project.release().phase is Phase.WATCHING
@@ -249,3 +256,19 @@ def test_an_agreement_stands_while_nothing_has_changed(tmp_path: Path) -> None:
     answered(project)
     assert project.release().phase in {Phase.FULL, Phase.WATCHING}
     project.holds()
+
+
+def test_a_person_is_told_once_that_a_release_asks_and_that_it_asks_no_more(tmp_path: Path) -> None:
+    project = asking(tmp_path)
+    asked = project.approvals()[-1]
+    project.restart()
+    project.live(DAY)
+    mine = [words for _, words in project.told.heard if asked.id in words]
+    assert len(mine) == 1
+    assert mine[0].startswith(f"{asked.id} waits for a person: version 2 (")
+    assert f"flyball approve {asked.id} --digest {asked.action_digest[:12]}" in mine[0]
+    ordered(project, "hold")
+    project.live(DAY)
+    mine = [words for _, words in project.told.heard if asked.id in words]
+    assert len(mine) == 2
+    assert mine[1].startswith(f"the question of {asked.id} is closed without an answer: r-0002 is held")

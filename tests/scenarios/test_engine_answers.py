@@ -48,10 +48,10 @@ class Desk:
     def explain(self, decision_id: str) -> Explanation:
         return explaining.explain(self._project.door, decision_id)
 
-    def approve(self, decision_id: str, actor: str, reason: str, digest: str = "") -> CommandReport:
+    def approve(self, decision_id: str, actor: str, reason: str, digest: str | None = None) -> CommandReport:
         return ordering.answer(self._project.door, decision_id, yes=True, actor=actor, reason=reason, digest=digest)
 
-    def refuse(self, decision_id: str, actor: str, reason: str, digest: str = "") -> CommandReport:
+    def refuse(self, decision_id: str, actor: str, reason: str, digest: str | None = None) -> CommandReport:
         return ordering.answer(self._project.door, decision_id, yes=False, actor=actor, reason=reason, digest=digest)
 
     def tokens(self) -> Mapping[str, Holder]:
@@ -214,7 +214,8 @@ def test_a_decision_is_explained_from_what_was_seen_to_what_it_brought(tmp_path:
     assert words["old"] == "a person is asked"
     assert words["slow"].endswith("of the 30 windows that it must")
     assert [each.policy for each in report.considered if each.chosen] == ["old"]
-    assert report.afterwards == ()
+    (told,) = report.afterwards
+    assert told.endswith("a person was told of the question")
     ordering.answer(project.door, asked.id, yes=True, actor="user:me", reason="go on")
     project.live(4 * DAY)
     after = explaining.explain(project.door, asked.decision).afterwards
@@ -235,3 +236,16 @@ def test_a_decision_is_explained_from_what_was_seen_to_what_it_brought(tmp_path:
         console.print(tell_decisions.explanation(explaining.explain(project.door, asked.decision), plain=True))
     assert "What was considered" in captured.get()
     assert json.loads(typed(project, "explain", asked.decision, "--json").stdout)["considered"][1]["chosen"] is True
+
+
+@pytest.mark.parametrize("how", ["typed", "posted"])
+def test_a_digest_that_is_given_and_empty_answers_nothing_and_letters_may_be_of_any_case(tmp_path: Path, how: str) -> None:
+    """As of a script whose variable was not set."""
+    project, asked = asking(tmp_path)
+    if how == "typed":
+        assert typed(project, "approve", asked.id, "--digest", "").exit_code != 0
+    else:
+        assert posted(project, asked.id, {"answer": "approve", "digest": ""}).status_code == 409
+    assert project.approvals()[-1].answer is None
+    assert typed(project, "approve", asked.id, "--digest", asked.action_digest[:12].upper()).exit_code == 0
+    assert project.approvals()[-1].answer == "approved"

@@ -9,7 +9,7 @@ from engine_world import AT_ONCE, DAY, HOUR, Model, Project, spec_of
 from flyball.control import bounds, commands, decisions, queries
 from flyball.control.bounds import breaker_of
 from flyball.control.commands import Command
-from flyball.control.remedies import Todo
+from flyball.control.todos import Todo
 from flyball.control.world import draft, put
 from flyball.records.bounds import Breaker
 from flyball.records.decisions import Action

@@ -215,3 +215,37 @@ def test_what_an_earlier_release_did_not_count_counts_from_the_answer_and_not_fr
     project.restart()
     project.tick()
     assert acts(project) == [agreed]
+
+
+def test_a_person_is_told_once_of_a_question_and_once_that_it_is_closed_without_an_answer(tmp_path: Path) -> None:
+    project, asked = asking(tmp_path, OLD)
+    told = [
+        words for _, words in project.told.heard if words.startswith(f"{asked.id} waits for a person: retrain model:shop. mend: ")
+    ]
+    assert len(told) == 1
+    assert f"Next: flyball approve {asked.id} --digest {asked.action_digest[:12]}, or flyball refuse {asked.id}" in told[0]
+    project.restart()
+    project.live(DAY)
+    edited(project, {**OLD, "name": "other"})
+    project.restart()
+    project.tick()
+    heard = [words for _, words in project.told.heard if asked.id in words]
+    assert len(heard) == 2
+    assert heard[1].startswith(
+        f"the question of {asked.id} is closed without an answer: flyball.yaml has no policy 'mend' any more"
+    )
+
+
+def test_nobody_is_told_that_a_question_which_they_answered_is_closed(tmp_path: Path) -> None:
+    project, asked = asking(tmp_path, OLD)
+    answer(project, asked)
+    project.live(DAY)
+    assert len([words for _, words in project.told.heard if f"{asked.id} " in words]) == 1
+
+
+def test_a_policy_that_waits_for_an_answer_says_so_and_not_that_it_acted(tmp_path: Path) -> None:
+    project, asked = asking(tmp_path, {**LOOK, "cooldown": "0s"})
+    project.live(3 * DAY)
+    rationale = decisions.recorded(project.door)[-1].plan.rationale
+    assert "it last asked " in rationale
+    assert f"Nothing is done: its question {asked.id} has no answer yet." in rationale

@@ -7,9 +7,12 @@ import msgspec
 import pytest
 from engine_world import AT_ONCE, DAY, HOUR, Model, Project, spec_of
 
-from flyball.control import release_report
+from flyball.control import openings, release_report
+from flyball.control.queries import status
+from flyball.control.running import report_of
 from flyball.control.world import draft, put
 from flyball.errors import StoreUnavailable
+from flyball.records.jobs import Job
 from flyball.records.release import Phase
 
 WORSE = Model(wrong=0.6)
@@ -127,6 +130,51 @@ def test_a_newer_version_settles_the_one_that_only_watches_and_waits_for_one_tha
     project.live(4 * DAY, until=lambda: project.release().challenger == third and project.release().phase is Phase.SETTLED)
     assert project.phases("r-0002")[-1] == project.phases("r-0003")[-1] == "settled"
     assert project.champion().verified == (first, second, third)
+    project.holds()
+
+
+def test_a_newer_version_waits_until_the_watch_of_a_release_is_over(tmp_path: Path) -> None:
+    """`release.watch` is how long harm still rolls back by itself: with another challenger nobody is there to go back to in an instant."""
+    project = Project(tmp_path, spec_of(AT_ONCE))
+    first = project.first_champion()
+    second, third = project.version(), project.version()
+    words = report_of(project.door, project.door.all("job", Job)[-1]).words
+    assert words.startswith("Version 3 is registered. It waits until r-0002 has been watched, at 2026-")
+    assert "version 3 waits until r-0002 has been watched" in status(project.door, controller_alive=True).next_version
+    project.live(5 * HOUR, step=HOUR)
+    assert (project.release().challenger, project.release().phase) == (second, Phase.WATCHING)
+    assert project.mentioned() == {first, second}
+    project.live(HOUR, step=HOUR)
+    watched = project.releases()[1]
+    assert (watched.phase, project.release().challenger, project.champion().unit) == (Phase.SETTLED, third, third)
+    assert "no harm was shown in 6 h of watch" in watched.reason
+    assert openings.waits(project.door) == ""
+    project.holds()
+
+
+def test_a_newer_version_that_waits_is_released_once_harm_has_taken_the_watched_one_back(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE))
+    project.first_champion()
+    project.version()
+    third = project.version()
+    assert project.roll_back("harm").status == "done"
+    project.live(DAY, until=lambda: project.release().challenger == third)
+    assert project.releases()[1].phase is Phase.ROLLED_BACK
+    assert project.champion().unit == third
+    project.holds()
+
+
+def test_a_shorter_watch_in_flyball_yaml_lets_the_next_version_go(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of({**AT_ONCE, "watch": "7d"}))
+    project.first_champion()
+    project.version()
+    third = project.version()
+    project.live(HOUR)
+    assert len(project.releases()) == 2
+    project.spec = spec_of({**AT_ONCE, "watch": "10m"})
+    project.restart()
+    project.tick()
+    assert project.release().challenger == third
     project.holds()
 
 

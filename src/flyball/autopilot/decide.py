@@ -135,6 +135,8 @@ def _held(rule: Rule, windows: tuple[dict[str, Any], ...]) -> tuple[int | None, 
 
 def _obstacle(rule: Rule, situation: AutopilotSituation, now: datetime) -> str:
     """Why the policy may not act now; empty: it may."""
+    if asked := situation.open_questions.get(rule.name):
+        return f"its question {asked} has no answer yet"
     mine = [action for action in situation.past if action.policy == rule.name]
     waits = [counted_from(act, rule) + rule.cooldown for act in mine if ago(act, rule, now) < rule.cooldown]
     if waits:
@@ -143,7 +145,7 @@ def _obstacle(rule: Rule, situation: AutopilotSituation, now: datetime) -> str:
     if rule.budget_times is not None and rule.budget_per is not None and used >= rule.budget_times:
         return f"the budget of {rule.budget_times} per {format_duration(rule.budget_per)} is used up"
     if handled := _handled(rule, situation):
-        return f"it acted for {handled} already; a cooldown would say when to act for the same again"
+        return f"it {handled} already; a cooldown would say when to act for the same again"
     if rule.name in situation.open_approvals:
         return "its question has no answer yet"
     if rule.action in EXCLUSIVE - AT_ANY_TIME and situation.busy:
@@ -169,7 +171,7 @@ def _incidents(rule: Rule, situation: AutopilotSituation) -> tuple[int, ...]:
 
 
 def _handled(rule: Rule, situation: AutopilotSituation) -> str:
-    """The incidents that the policy acted for and without which its condition would not hold; empty: there is something new to act for.
+    """`acted for incident 1`: those that the policy acted for and without which its condition would not hold; empty: there is something new to act for.
 
     A cooldown says itself how often one incident is acted for.
     """
@@ -183,7 +185,8 @@ def _handled(rule: Rule, situation: AutopilotSituation) -> str:
     without = seen | {name: type(seen[name])() for name, kind in RESTS_ON.items() if name in seen and kind not in new}
     if not mine or compile_condition(rule.when).holds(without) is True:
         return ""
-    return actions.named(mine)
+    only_asked = all(act.only_asked for act in situation.past if act.policy == rule.name and act.incidents)
+    return f"{'asked about' if only_asked else 'acted for'} {actions.named(mine)}"
 
 
 def _used(rule: Rule, situation: AutopilotSituation, now: datetime) -> int:
@@ -196,12 +199,15 @@ def _used(rule: Rule, situation: AutopilotSituation, now: datetime) -> int:
 def _sentence(rule: Rule, seen: tuple[int | None, str], situation: AutopilotSituation, now: datetime) -> str:
     held, values = seen
     windows = "1 window" if held == 1 else f"{held or 0} windows in a row"
+    # No more of them are looked at than the longest `for` asks for.
+    windows += " or more" if held == len(situation.signals_by_window) else ""
     now_seen = f"now {values}" if values else "none of its signals is there"
     parts = [f"{rule.name}: `{rule.when}` held for {windows} (needed: {rule.for_windows}); {now_seen}"]
-    mine = [action.at for action in situation.past if action.policy == rule.name]
+    last = max((each for each in situation.past if each.policy == rule.name), key=lambda each: each.at, default=None)
     if about := _incidents(rule, situation):
         parts.append(f"it is about {actions.named(about)}")
-    parts.append(f"it last acted {_days(now - max(mine))} ago" if mine else "it never acted before")
+    did = "asked" if last is not None and last.only_asked else "acted"
+    parts.append(f"it last {did} {_days(now - last.at)} ago" if last is not None else "it never acted before")
     if rule.budget_times is not None and rule.budget_per is not None:
         parts.append(f"{_used(rule, situation, now)} of {rule.budget_times} per {format_duration(rule.budget_per)} used")
     return "; ".join(parts) + ". "

@@ -20,6 +20,12 @@ class PastAction(msgspec.Struct, frozen=True, kw_only=True):
     """Of a question: when it was asked, and once a person has agreed, when that was seen."""
     incidents: tuple[int, ...] = ()
     """That it was done for, by the numbers that they had then: of findings, which are in whatever the incidents have become since."""
+    agreed: bool = False
+    """Of a question: a person said yes."""
+
+    @property
+    def only_asked(self) -> bool:
+        return self.action == "ask" and not self.agreed
 
 
 class OpenIncident(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +57,9 @@ class AutopilotSituation(msgspec.Struct, frozen=True, kw_only=True):
     """Id of the running job or release; None: none."""
     past: tuple[PastAction, ...]
     open_approvals: tuple[str, ...] = ()
-    """Policies whose question has no answer yet."""
+    """Policies whose question has no answer yet, as a Flyball wrote them that did not say which."""
+    open_questions: dict[str, str] = {}
+    """Policy → its question that has no answer yet, as `flyball approve` calls it."""
     champion: str | None
     """Unit id; None: nothing serves, so nothing is decided."""
     previous_champion: str | None

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from flyball.control.reports import CommandReport
 
 Digest = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--digest", metavar="HEX", help="Of the action that you have seen, or its beginning: no other is answered.", parser=text
     ),
@@ -28,7 +28,7 @@ def rollback(context: typer.Context, reason: Reason = "", project: Project = Pat
 
 
 def approve(
-    context: typer.Context, decision: Decision, reason: Reason = "", digest: Digest = "", project: Project = Path(), _json: Json = False
+    context: typer.Context, decision: Decision, reason: Reason = "", digest: Digest = None, project: Project = Path(), _json: Json = False
 ) -> None:  # fmt: skip
     """Agree to what a decision wants to do; usable once."""
     session = session_of(context)
@@ -37,7 +37,7 @@ def approve(
 
 
 def refuse(
-    context: typer.Context, decision: Decision, reason: Reason = "", digest: Digest = "", project: Project = Path(), _json: Json = False
+    context: typer.Context, decision: Decision, reason: Reason = "", digest: Digest = None, project: Project = Path(), _json: Json = False
 ) -> None:  # fmt: skip
     """Say no to what a decision wants to do."""
     session = session_of(context)

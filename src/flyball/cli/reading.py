@@ -21,6 +21,11 @@ _LISTS = re.compile(r"^flyball (decisions|findings)\b")
 """Next steps that a replay's own lists are for."""
 
 
+_RELEASE = re.compile(r"^r-\d+$")
+_FINDINGS = frozenset({"finding", "incident"})
+"""An incident has the number of the first of its findings, whose story says what the incident is taken for."""
+
+
 class Of(NamedTuple):
     """Whose lists and stories are asked for."""
 
@@ -109,7 +114,11 @@ def explain(
     context: typer.Context,
     what: Annotated[
         list[str],
-        typer.Argument(metavar="DECISION | finding N | job J", help="d-000012, or: finding 3, or: job j-0003.", parser=text),
+        typer.Argument(
+            metavar="DECISION | finding N | job J | RELEASE",
+            help="d-000012, r-0002, or: finding 3 (an incident has its first finding's number), or: job j-0003.",
+            parser=text,
+        ),
     ],
     replayed: Replayed = False,
     policy: OfPolicy = None,
@@ -134,14 +143,29 @@ def _explained(what: list[str], opened: Workspace, lived: LivedReplay | None, of
 
     if (len(what) == 1 and what[0].startswith("j-")) or (len(what) == 2 and what[0] == "job"):
         return (lived or opened.autopilot).explain_job(what[-1]), tell_jobs.job_story
+    if len(what) == 1 and _RELEASE.match(what[0]):
+        return _release(what[0], opened, replayed=lived is not None)
     if len(what) == 1 and not (what[0].startswith(("f-", "#")) or what[0].isdecimal()):
         return (lived or opened).explain(what[0]), partial(tell_decisions.explanation, of=of)
-    if len(what) > 2 or (len(what) == 2 and what[0] != "finding"):
+    if len(what) > 2 or (len(what) == 2 and what[0] not in _FINDINGS):
         raise NotFound(
-            f"nothing is called {' '.join(what)[:80]!r}", expected="a decision such as d-000012, or: finding 3, or: job j-0003"
+            f"nothing is called {' '.join(what)[:80]!r}",
+            expected="a decision such as d-000012, or: finding 3, or: job j-0003, or a release such as r-0002",
         )
     found = opened.findings.explain(what[-1]) if lived is None else lived.explain_finding(what[-1])
     return found, partial(tell_findings.finding_report, of=of)
+
+
+def _release(which: str, opened: Workspace, *, replayed: bool) -> tuple[Any, Callable[[Any, bool], Any]]:
+    from flyball.cli import tell_releases
+
+    if replayed:  # of several policies each has one of that number
+        raise NotFound(
+            f"{which} is a release",
+            expected="a decision, a finding or a job",
+            next_step=f"flyball release status {which} --replayed",
+        )
+    return opened.releases.report(which, replayed=False), tell_releases.release_report
 
 
 def _asked(context: typer.Context, project: Path, of: Of) -> tuple[Session, Workspace, LivedReplay | None]:

@@ -72,10 +72,18 @@ def _figures(report: ComparisonReport) -> "RenderableType":
         *((("", report.margin.words),) if report.margin is not None else ()),
         *((("not ranked", unranked),) if unranked else ()),
         *(("failed", (f"{each.name}: {each.words} (the same command goes on)", "bold red")) for each in report.failed),
+        *(("waited", (f"{line.name}: {_waited(line)}", "yellow")) for line in report.policies if line.unanswered),
+        *(("breaker", (f"{line.name} did nothing more {line.breaker}", "yellow")) for line in report.policies if line.breaker),
         ("failed requests", (failed, "bold red") if failed else ("0", "green")),
         ("decisions", f"{equal} of {made} replayed to the same bytes"),
         ("took", f"{report.wall_seconds:.0f} s"),
     ))  # fmt: skip
+
+
+def _waited(line: PolicyLine) -> str:
+    """The first question kept its policy from acting for longest."""
+    more = len(line.unanswered) - 1
+    return f"{line.unanswered[0]}{f' (and {more} more)' if more else ''}, and nobody answered"
 
 
 def _failed(line: PolicyLine) -> str:

@@ -6,6 +6,7 @@ from flyball.cli import draw
 from flyball.cli.tell_run import gate_table
 from flyball.control.decision_reports import DecisionRow, Explanation, Waiting
 from flyball.control.reports import CommandReport
+from flyball.control.waiting import TOKEN_OF_THEIR_OWN
 from flyball.records.decisions import VOID
 from flyball.records.evidence import Evidence
 
@@ -45,7 +46,11 @@ def _waits(row: DecisionRow, of: str) -> list[str]:
 def question(each: Waiting, of: str = "") -> str:
     """What waits, since when, what happens if nobody answers, and how it is answered; a replay's is not: its numbers are the project's, too."""
     how = f". Next: flyball approve {each.approval} --digest {each.digest[:12]}, or refuse" if each.approval and not of else ""
-    return f"waits for you since {draw.when(each.since)}: {each.action}. If nobody answers, {each.unanswered}{how}"
+    if each.who and how:
+        how += f" ({TOKEN_OF_THEIR_OWN} gives them a name)"
+    return (
+        f"waits for {each.who or 'you'} since {draw.when(each.since)}: {each.action}. If nobody answers, {each.unanswered}{how}"
+    )
 
 
 def explanation(report: Explanation, plain: bool, of: str = "") -> "RenderableType":  # noqa: FBT001 - Screen.answer's shape

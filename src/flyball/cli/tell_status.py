@@ -6,6 +6,7 @@ from flyball.cli import draw
 from flyball.cli.tell_decisions import question
 from flyball.cli.tell_findings import sentence, told
 from flyball.control.reports import GatewayRow, StatusReport, VersionRow
+from flyball.control.waiting import TOKEN_OF_THEIR_OWN
 from flyball.control.window_words import ESTIMATED, figure, named
 from flyball.records.findings import WindowSummary
 
@@ -54,7 +55,7 @@ def _facts(report: StatusReport) -> list[tuple[str, draw.Cell]]:
         )
     lost: draw.Cell = ("0", "green") if report.capture_lost == 0 else (f"{report.capture_lost} records", "bold red")
     return [
-        ("project", f"{report.project}, model {report.model}"), ("now", draw.when(report.at)), ("champion", champion), ("release", release),
+        ("project", f"{report.project}, model {report.model}"), ("now", draw.when(report.at)), ("champion", champion), ("release", release), *_next_version(report),
         ("controller", _controller(report)), *_trouble(report), *_bounds(report), ("capture lost", lost), *_captured(report),
         *_not_monitored(report), *_outlook(report), *_effects(report),
         ("ledger", f"{report.ledger_seq} entries, head {report.ledger_hash[:12]}"),
@@ -65,6 +66,10 @@ def _controller(report: StatusReport) -> draw.Cell:
     if report.ticks_failed_since is not None:
         return (f"running, but its ticks have failed since {draw.when(report.ticks_failed_since)}", "bold red")
     return ("running", "green") if report.controller_alive else ("not running", "yellow")
+
+
+def _next_version(report: StatusReport) -> list[tuple[str, draw.Cell]]:
+    return [("next version", report.next_version)] if report.next_version else []
 
 
 def _effects(report: StatusReport) -> list[tuple[str, draw.Cell]]:
@@ -150,6 +155,9 @@ def _next(report: StatusReport) -> str:
         return f"Next: flyball explain {report.breaker.decision}, then flyball breaker close."
     if report.approvals:
         first = report.approvals[0]
+        who = next((each.who for each in report.questions if each.approval == first.id), "")
+        if who:
+            return f"Next: flyball explain {first.decision}; it waits for {who} ({TOKEN_OF_THEIR_OWN} gives them a name)."
         return f"Next: flyball explain {first.decision}, then flyball approve {first.id} or flyball refuse {first.id}."
     if report.champion_unit is None and report.release is None:
         return "Next: flyball run (train a model and register it)."

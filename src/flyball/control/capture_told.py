@@ -1,12 +1,15 @@
 """What is wrong with what was captured, as a person is told of it: places of segments that cannot be read, and labels that join nothing."""
 
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from flyball.control.observe import Observation
 from flyball.control.world import World, draft, put
 from flyball.records.captured import CaptureDamage
+
+if TYPE_CHECKING:  # whoever only looks imports nothing of what observes
+    from flyball.control.observe import Observation
 
 FEW = 20
 """Labels that join nothing: fewer are a slip or two, or came before their predictions."""
@@ -42,7 +45,7 @@ class LabelsTold(msgspec.Struct, frozen=True, kw_only=True):
 class CaptureTold:
     """Records it. Each once: a damaged place by where it lies, labels when their numbers have moved."""
 
-    def __init__(self, world: World, observation: Observation) -> None:
+    def __init__(self, world: World, observation: "Observation") -> None:
         self._world = world
         self._observation = observation
 

@@ -249,11 +249,11 @@ def _settle(world: World, command: Command, status: str, done: Done) -> Command:
     return settled
 
 
-def answer(world: World, decision_id: str, *, yes: bool, actor: str, reason: str, digest: str = "") -> Approval:
+def answer(world: World, decision_id: str, *, yes: bool, actor: str, reason: str, digest: str | None = None) -> Approval:
     """A person's yes or no to the action of a decision: once, for that very action, by somebody other than who asked; where
     `release.approval: another` stood in flyball.yaml, a yes is somebody's other than who started the run, or agreed to it, too.
 
-    `digest`: of the action that the person has seen, or its beginning; empty: the one that waits.
+    `digest`: of the action that the person has seen, or its beginning; None: the one that waits.
 
     A decision that asks more than one question has more approvals: the first by the decision's id, the others by their own (`d-000012.1`).
     Raises RequestError, NotFound, Conflict (answered already, or nothing was asked) and Denied.
@@ -271,7 +271,8 @@ def answer(world: World, decision_id: str, *, yes: bool, actor: str, reason: str
         raise Conflict(f"the question of {decision_id} is closed: {asked.reason}", next_step="flyball status")
     if asked.answer is not None:
         raise Conflict(f"decision {decision_id} was {asked.answer} by {asked.answered_by} already", expected="one answer")
-    if digest and (len(digest) < LEAST_OF_DIGEST or not asked.action_digest.startswith(digest)):
+    # One that was given and is empty, of a script whose variable was not set, names no action either.
+    if digest is not None and (len(digest) < LEAST_OF_DIGEST or not asked.action_digest.startswith(digest.lower())):
         raise Conflict(
             f"the action that waits in {decision_id} has the digest {asked.action_digest[:12]}, not {digest[:12]!r}",
             expected=f"that digest, or its first {LEAST_OF_DIGEST} digits or more", next_step=f"flyball explain {decision.id}",

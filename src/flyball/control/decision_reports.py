@@ -26,6 +26,8 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     decision: str = ""
     release: str = ""
     """The one that asks; empty: none does."""
+    who: str = ""
+    """Whose yes is wanted; empty: anybody's who may answer."""
 
 
 class DecisionRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ from flyball.control import bounds, decisions
 from flyball.control.label_delay import Ripe
 from flyball.control.observe import Observation
 from flyball.control.patience import patience
-from flyball.control.remedies import Todo
+from flyball.control.todos import Todo
 from flyball.control.world import World, draft, micros, put
 from flyball.errors import ArtifactDamaged
 from flyball.monitoring.policy import policy_of

@@ -6,8 +6,8 @@ from flyball.autopilot import considered
 from flyball.autopilot.decide import AutopilotPolicy, AutopilotSituation
 from flyball.control import decisions
 from flyball.control.decision_reports import Explanation, Option
-from flyball.control.remedies import Todo
 from flyball.control.telling_events import event_words
+from flyball.control.todos import Todo
 from flyball.control.waiting import waiting
 from flyball.control.world import World
 from flyball.errors import NotFound

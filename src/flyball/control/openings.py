@@ -2,16 +2,20 @@
 once the release has settled."""
 
 from contextlib import suppress
+from datetime import datetime
 
+import flyball.release.decide as release_room
+from flyball.control import jobs
 from flyball.control.standing import puts_of
 from flyball.control.units import UnitShelf
 from flyball.control.world import World, draft
 from flyball.errors import ArtifactDamaged, NotFound, TrackingFailed
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, FindingKind
-from flyball.records.release import Champion, Phase, ReleaseState
+from flyball.records.release import TERMINAL, Champion, Phase, ReleaseState
 from flyball.records.signature import Clash, clash, narrower
 from flyball.records.words import listed
+from flyball.release.waiting import moment, place
 
 _WAITS = frozenset({Phase.PROPOSED, Phase.FULL})
 """Phases of a first release in which it may have met no gateway. One that a person holds is theirs."""
@@ -27,6 +31,44 @@ def gives_way(world: World, active: ReleaseState, unit: str) -> bool:
     # One that is not heard may have taken it.
     reports = world.ports.gateways.observe()
     return active.verified_at is None and all(each.answers and active.challenger not in each.fingerprints for each in reports)
+
+
+def may_be_followed(world: World, active: ReleaseState, looked: datetime | None) -> bool:
+    """One that only watches, by a newer one: once all that it must pass has passed, since labels may come while it is watched already, and harm has had its
+    time to show, since with another challenger its old unit is warm no more. A first one has nobody to go back to, so its watch can do nothing.
+    `looked`: when a look did not settle it; None: none was seen yet."""
+    if active.phase is not Phase.WATCHING:
+        return False
+    if active.champion is None:
+        return True
+    return looked is not None and looked >= _watched_until(world, active) and _is_proven(world, active)
+
+
+def _is_proven(world: World, active: ReleaseState) -> bool:
+    return release_room.is_proven(active, release_room.policy_of(world.spec))
+
+
+def _watched_until(world: World, active: ReleaseState) -> datetime:
+    """At least, as far as somebody looks: as its decisions count `release.watch`."""
+    return (active.verified_at or active.entered_at) + active.unwatched + world.spec.release.watch
+
+
+def waits(world: World) -> str:
+    """Of the newest version that was registered and is not released yet: for what it waits; empty: there is none, or nothing keeps it."""
+    last, releases = jobs.last_registered(world), world.all("release", ReleaseState)
+    active = next((each for each in reversed(releases) if each.phase not in TERMINAL), None)
+    if last is None or active is None or last.unit in {None, active.challenger} or jobs.release_of(last, releases) is not None:
+        return ""
+    if may_be_followed(world, active, world.now()):
+        return ""
+    if active.phase is not Phase.WATCHING:
+        return f"version {last.version} waits until {active.id} has ended, which is in {place(active)}"
+    until = max(_watched_until(world, active), world.now())
+    labels = "" if _is_proven(world, active) else ", and all that it must pass has passed"
+    return (
+        f"version {last.version} waits until {active.id} has been watched, at {moment(until)}{labels}. "
+        "A shorter release.watch in flyball.yaml, or flyball rollback, ends that sooner"
+    )
 
 
 def is_apart(world: World, shelf: UnitShelf, champion: Champion | None, unit: str) -> bool:

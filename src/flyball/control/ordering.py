@@ -103,7 +103,7 @@ def drill(world: World, engine: Engine | None, actor: str, pause: Pause) -> Comm
     return CommandReport(accepted=ended.outcome == "passed", subject=settled.subject, words=ended.words)
 
 
-def answer(world: World, decision_id: str, *, yes: bool, actor: str, reason: str, digest: str = "") -> CommandReport:
+def answer(world: World, decision_id: str, *, yes: bool, actor: str, reason: str, digest: str | None = None) -> CommandReport:
     """A person's answer; the controller acts on it at its next tick."""
     approval = commands.answer(world, decision_id, yes=yes, actor=actor, reason=reason, digest=digest)
     words = f"{decision_id} is {approval.answer} by {actor}"

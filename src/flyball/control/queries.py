@@ -1,6 +1,6 @@
 """What a person asks: how is it now, which versions are there, what was decided and why. Reads only."""
 
-from flyball.control import bounds, capture_told, decisions, diagnoses, incidents, jobs, traffic, window_words
+from flyball.control import bounds, capture_told, decisions, diagnoses, incidents, jobs, openings, traffic, window_words
 from flyball.control.decision_reports import DecisionRow, Waiting
 from flyball.control.reports import GatewayRow, SliceRow, StatusReport, VersionRow
 from flyball.control.standing import standing
@@ -51,6 +51,7 @@ def status(world: World, *, controller_alive: bool) -> StatusReport:
         champion_version=version,
         champion_since=champion.since if champion else None,
         release=releases[-1] if releases else None,
+        next_version=openings.waits(world),
         given_up=given_up(world) if champion is None and not releases else "",
         gateways=_gateways(world),
         windows=windows,

@@ -7,7 +7,7 @@ import msgspec
 
 from flyball.autopilot import actions
 from flyball.autopilot.policy import AutopilotPolicy, asks_the_same
-from flyball.control import decisions, incidents
+from flyball.control import decisions, incidents, todos, waiting
 from flyball.control.standing import standing
 from flyball.control.world import World, draft, put
 from flyball.errors import Denied
@@ -51,12 +51,14 @@ def _part(world: World, release: ReleaseState, actor: str) -> str:
     return f"agreed to the run of {release.id}" if any(same(each.answered_by or "", actor) for each in asked) else ""
 
 
-def asked(world: World, decision: str, action: Action) -> tuple[Put, ...]:
-    """The question that a release's decision puts to a person."""
+def opened(world: World, decision: Decision, action: Action, approval_id: str) -> tuple[Put, ...]:
+    """The question that a decision puts to a person, and that they are told of it."""
     approval = Approval(
-        id=decision, decision=decision, action_digest=codec.digest(action), requested_at=world.now(), requested_by="release", expires_at=None
+        id=approval_id, decision=decision.id, action_digest=codec.digest(action), requested_at=decision.now, requested_by=decision.room,
+        expires_at=None,
     )  # fmt: skip
-    return (put("approval", decision, approval),)
+    told = todos.told_of_question(approval, action.subject, waiting.told(world, decision, approval, action))
+    return (put("approval", approval_id, approval), *told)
 
 
 def voided(world: World, release: str, why: str) -> tuple[Draft, ...]:
@@ -98,8 +100,10 @@ def closed(world: World, approval: Approval, why: str, puts: tuple[Put, ...] = (
     """With the key of an answer: of a person and this, whoever comes first counts. `puts`: states that change with it."""
     now, by = world.now(), approval.requested_by
     void = msgspec.structs.replace(approval, answer=VOID, answered_by=by, answered_at=now, reason=why)
+    words = f"the question of {approval.id} is closed without an answer: {why}. Nothing is to be answered any more"
+    told = todos.told_of_question(void, f"decision:{approval.decision}", words)
     return draft(
-        now, "approval.voided", f"decision:{approval.decision}", {"words": why}, (put("approval", approval.id, void), *puts),
+        now, "approval.voided", f"decision:{approval.decision}", {"words": why}, (put("approval", approval.id, void), *told, *puts),
         key=f"approval:{approval.id}", actor=by,
     )  # fmt: skip
 

@@ -1,6 +1,7 @@
 """Releases: open one, look at its evidence, move it on, and believe only what the gateways are seen to serve."""
 
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from typing import Literal
 
@@ -44,6 +45,8 @@ class Releases:
         self.attending = Attending(world)
         self.waiting_for = ""
         """Why the open release does not move, in words."""
+        self._unmoved: dict[str, datetime] = {}
+        """The open release, and when a look did not move it: its own look at the end of its watch comes before a newer one."""
 
     def active(self) -> ReleaseState | None:
         """The release under way."""
@@ -55,7 +58,7 @@ class Releases:
 
     def propose(self, unit: str, cause: str, job: str = "") -> ReleaseState | None:
         """Open a release of `unit`, the result of `job`. None: it answers already, no route can hold it beside the champion, or another release has not ended
-        (one that only watches is settled for it, and a first one that no gateway serves gives way)."""
+        (one that was watched for as long as it must be is settled for it, and a first one that no gateway serves gives way)."""
         champion, active = self.champion(), self.active()
         if (champion is not None and champion.unit == unit) or openings.is_apart(self._world, self._shelf, champion, unit):
             return None
@@ -65,7 +68,7 @@ class Releases:
                 words = f"superseded by version {self._shelf.unit(unit).version}, before any gateway served it"
                 self._apply(msgspec.structs.replace(active, superseded=True), way_back.order(active, words), (), words)
                 return None
-            if active.phase is not Phase.WATCHING or active.challenger == unit or not self._is_proven(active):
+            if active.challenger == unit or not openings.may_be_followed(self._world, active, self._unmoved.get(active.id)):
                 return None
             self._apply(active, Action(kind="settle", subject=f"release:{active.id}"), (), "superseded by a newer release")
         now = self._world.now()
@@ -95,11 +98,6 @@ class Releases:
             raise trouble
         self._measuring.tell_trouble()
 
-    def _is_proven(self, release: ReleaseState) -> bool:
-        """All that it must pass has passed: its labels may come while it is watched already."""
-        policy = release_room.policy_of(self._world.spec)
-        return release.champion is None or release_room.is_proven(release, policy)
-
     def advance(self, switch: SwitchReading) -> bool:
         """One look. True: something moved, so that another look at once may move more."""
         self.attending.note(self.active(), switch)
@@ -124,6 +122,7 @@ class Releases:
         self.waiting_for = plan.rationale
         noted = looks.noted(self._world, (situation, policy, now), plan)
         if not plan.actions:
+            self._unmoved = {release.id: now}
             if noted is not None:
                 self._world.record(noted)
             return False
@@ -140,7 +139,7 @@ class Releases:
                 self._world.record(noted)
             return instead()
         made = decisions.prepare(self._world, "release", (situation, policy, now), plan, states_after)
-        approval = questions.asked(self._world, made.decision.id, action) if action.kind == "ask" else ()
+        approval = questions.opened(self._world, made.decision, action, made.decision.id) if action.kind == "ask" else ()
         move = msgspec.structs.replace(made.draft, puts=(*made.draft.puts, *approval))
         self._world.record(*((noted, move) if noted is not None else (move,)), *self._voided(release, action, plan.rationale))
         self._world.say("decision", f"{made.decision.id} release {release.id}: {plan.rationale}")

@@ -14,13 +14,14 @@ from flyball.control import bounds, decisions, diagnoses, jobs, questions, tourn
 from flyball.control.releases import Releases
 from flyball.control.standing import standing
 from flyball.control.stopping import Stopping
+from flyball.control.todos import QUESTION, Todo
 from flyball.control.traffic import stop_of
 from flyball.control.unforeseen import tell_first
 from flyball.control.windows import SignalHistory, Signalled, SignalsAt
 from flyball.control.world import World, draft, put
 from flyball.errors import Conflict, Fenced
 from flyball.records import codec
-from flyball.records.decisions import Action, Approval, Decision
+from flyball.records.decisions import VOID, Action, Approval, Decision
 from flyball.records.events import Put
 from flyball.records.findings import Finding, FindingKind
 from flyball.records.release import Champion
@@ -33,19 +34,6 @@ APPROVED = ".approved"
 """Behind the question's id: what a person said yes to."""
 REPLAY_LOOKS = timedelta(hours=1)
 """How often the autopilot's turn comes in a replay."""
-
-
-class Todo(msgspec.Struct, frozen=True, kw_only=True):
-    """An action that was decided: the outbox. Written with its decision, marked when it is done; doing it twice changes nothing."""
-
-    id: str
-    decision: str
-    action: Action
-    asked: bool = False
-    """A person said yes to it: the breaker does not bar what a person wants."""
-    agreed_at: datetime | None = None
-    """When the yes was seen, from which on its policy counts as having acted. None: nobody was asked, or an earlier Flyball wrote it."""
-    done: bool = False
 
 
 class Acts(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,7 +99,7 @@ class Remedies:
         puts: list[Put] = []
         for number, action in enumerate(done):
             asked_before = any(earlier.kind == "ask" for earlier in done[:number])
-            puts += _puts_of(made.decision, number, action, asked_before=asked_before)
+            puts += _puts_of(self._world, made.decision, (number, action), asked_before=asked_before)
             puts += bounds.opened(self._world, made.decision, action)
         self._world.record(signalled.draft, msgspec.structs.replace(made.draft, puts=(*made.draft.puts, *puts)))
         for line in plan.rationale.splitlines():
@@ -132,7 +120,9 @@ class Remedies:
             signals_by_window=tuple(entry.signals for entry in _in_a_row(world, mine)[-longest:]),
             busy=running[0].id if running else (release.id if release else None),
             past=needed(acts.past, self._policy.rules, _numbers(incidents), world.now()),
-            open_approvals=self._open_questions(),
+            open_questions={
+                str(each.action.arguments.get("policy", "")): each.approval.id for each in questions.of_policies(world)
+            },
             champion=champion.unit if champion else None,
             previous_champion=earlier[-1] if earlier else None,
             breaker=bounds.breaker_of(world),
@@ -145,10 +135,6 @@ class Remedies:
             most=bounds.autonomy_of(world).most,
             moves=bounds.champion_moves(world, did, self._policy.breaker, world.now()),
         )
-
-    def _open_questions(self) -> tuple[str, ...]:
-        """Policies whose question has no answer."""
-        return tuple(str(asked.action.arguments.get("policy", "")) for asked in questions.of_policies(self._world))
 
     def _close_what_is_pointless(self) -> None:
         """Else its policy would wait for an answer for ever. It may ask anew at once, of whoever answers now: nothing was done."""
@@ -200,6 +186,7 @@ class Remedies:
             action=asked.kind,
             at=now,
             incidents=tuple(said.get("incidents", ())),
+            agreed=True,
         )
         return msgspec.structs.replace(acts, past=(*others, act))
 
@@ -247,10 +234,20 @@ class Remedies:
         if action.kind == "stop":
             return self._stop(todo)
         said = str(action.arguments.get("message", "")) or f"decided by {todo.decision}"
+        if QUESTION in action.arguments:
+            return self._tell_of_question(todo, said)
         standing_now = _told(self._world, self._world.get("champion", self._world.model, Champion))
         found = "".join(f"; finding {each.number}: {each.words[:LONGEST_TOLD]}" for each in standing_now[-FINDINGS_TOLD:])
         self._world.ports.notifier.notify(action.subject, f"{said}{found}" + ("; see flyball findings --open" if found else ""))
         return _Came("a person was told")
+
+    def _tell_of_question(self, todo: Todo, said: str) -> _Came:
+        """One that was answered before anybody could be told is none any more."""
+        asked = self._world.get("approval", str(todo.action.arguments[QUESTION]), Approval)
+        if asked is not None and asked.answer not in {None, VOID}:
+            return _Came("it was answered already", acted=False)
+        self._world.ports.notifier.notify(todo.action.subject, said)
+        return _Came("a person was told of the question")
 
     def _ask_for_a_job(self, todo: Todo) -> _Came:
         said, champion, key = todo.action.arguments, self._releases.champion(), f"todo:{todo.id}"
@@ -342,19 +339,15 @@ def _newest(findings: Sequence[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda each: each.number, reverse=True)
 
 
-def _puts_of(decision: Decision, number: int, action: Action, *, asked_before: bool) -> tuple[Put, ...]:
+def _puts_of(world: World, decision: Decision, planned: tuple[int, Action], *, asked_before: bool) -> tuple[Put, ...]:
     """Something to do, or a question; the first question of a decision is found by the decision's own id."""
+    number, action = planned
     if action.kind == "observe":
         return ()
     own_id = f"{decision.id}.{number}"
     if action.kind != "ask":
         return (put("todo", own_id, Todo(id=own_id, decision=decision.id, action=action)),)
-    approval_id = own_id if asked_before else decision.id
-    approval = Approval(
-        id=approval_id, decision=decision.id, action_digest=codec.digest(action), requested_at=decision.now,
-        requested_by="autopilot", expires_at=None,
-    )  # fmt: skip
-    return (put("approval", approval_id, approval),)
+    return questions.opened(world, decision, action, own_id if asked_before else decision.id)
 
 
 def _in_a_row(world: World, entries: list[SignalsAt]) -> list[SignalsAt]:

@@ -69,6 +69,10 @@ class PolicyLine(msgspec.Struct, frozen=True, kw_only=True):
     failed_requests: int
     stopped_at: str = ""
     """Since when it had the model stopped, which refused what it was asked; empty: it did not."""
+    unanswered: tuple[str, ...] = ()
+    """Questions that nobody had answered at its end, with since when: with `replay.approve: false` its policy only waited from then on."""
+    breaker: str = ""
+    """Since when, and why, its breaker kept policies from acting, at its end; empty: it did not."""
     decisions: int
     decisions_replayed_equal: int
     months: tuple[PolicyMonth, ...]
@@ -169,9 +173,15 @@ def _line(side: Side, best: Sequence[_Best], most: int, prices: Prices | None) -
         retrainings=governed.retrainings, training_minutes=governed.training_minutes, cost=cost, alarms=governed.alarms,
         promotions=governed.promotions, rollbacks=governed.rollbacks, regret=_rounded(sum(behind) / len(behind)) if behind else None,
         regret_errors=_total(lost), regret_months=len(behind), failed_requests=report.failed_requests, stopped_at=report.stopped_at,
+        unanswered=report.questions, breaker=_breaker(report),
         decisions=report.decisions,
         decisions_replayed_equal=report.decisions_replayed_equal, months=cells,
     )  # fmt: skip
+
+
+def _breaker(report: ReplayReport) -> str:
+    since = f"since {report.breaker_since[:10]}: " if report.breaker_since else ""
+    return f"{since}{report.breaker}" if report.breaker else ""
 
 
 def _cell(month: Span | None, best: _Best, metric: str, retrainings: int) -> PolicyMonth:

@@ -130,6 +130,8 @@ class ReplayReport(msgspec.Struct, frozen=True, kw_only=True):
     """That nobody had answered at its end: none ever with `replay.approve: false`, else those of the last hour."""
     breaker: str = ""
     """Why policies were not allowed to act any more at its end; empty: they were."""
+    breaker_since: str = ""
+    """And since when."""
     failed_ticks: tuple[str, ...] = ()
     """Looks of the loop in which something went wrong, in words with the time; what was wrong for several is told once."""
     wall_seconds: float = 0.0

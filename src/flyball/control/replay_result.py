@@ -76,6 +76,7 @@ def report_of(lived: Lived, replay: ReplaySpec, scorer: Scorer) -> ReplayReport:
         labels_refused=lived.sent.refused_labels,
         questions=open_questions(world),
         breaker=breaker.words if (breaker := open_breaker(world)) else "",
+        breaker_since=breaker.opened_at.isoformat() if breaker else "",
         failed_ticks=failed_ticks(world),
         decisions=len(made),
         decisions_replayed_equal=sum(decisions.replays_equal(decision) is True for decision in made),

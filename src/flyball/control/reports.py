@@ -134,6 +134,8 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     champion_since: datetime | None
     release: ReleaseState | None
     """The open one; None: none is under way."""
+    next_version: str = ""
+    """For what a newer version waits that is registered and not released; empty: there is none."""
     gateways: tuple[GatewayRow, ...]
     windows: tuple[WindowSummary, ...]
     """The last ones of the champion, oldest first."""

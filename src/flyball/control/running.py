@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from flyball.control import binding, commands, decisions, jobs, queries
+from flyball.control import binding, commands, decisions, jobs, openings, queries
 from flyball.control.engine import Engine
 from flyball.control.reports import RunReport
 from flyball.control.trouble import Trouble
@@ -181,15 +181,21 @@ def outcome_words(world: World, job: Job, *, new: bool) -> str:
     if job.status is not JobStatus.REGISTERED:
         return job.error or f"The run ended as {job.status}."
     if new:
-        return f"Version {job.version} is registered."
+        return f"Version {job.version} is registered.{_waits(world, job)}"
     same = f"Nothing has changed: this run is version {job.version} already."
     releases = world.all("release", ReleaseState)
     release = jobs.release_of(job, releases)
     if release is None or release.phase not in jobs.TAKEN_BACK:
-        anew = f"This run is version {job.version} again, which another has replaced: it is released anew."
+        anew = f"This run is version {job.version} again, which another has replaced: it is released anew.{_waits(world, job)}"
         # One without a release has its turn still to come.
         return anew if job.anew else same + (_who_serves(world, job, releases) if release is not None else "")
     return f"{same} {release.id} took it back ({release.reason or 'no reason is kept'}), and {queries.STAYS_BACK}."
+
+
+def _waits(world: World, job: Job) -> str:
+    """For what its version waits; empty: for nothing but the next look."""
+    words, of_it = openings.waits(world), f"version {job.version} "
+    return f" It {words.removeprefix(of_it)}." if words.startswith(of_it) else ""
 
 
 def _who_serves(world: World, job: Job, releases: Sequence[ReleaseState]) -> str:

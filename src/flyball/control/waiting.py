@@ -6,7 +6,9 @@ from flyball.control.telling_events import action_words
 from flyball.control.world import World
 from flyball.records import codec
 from flyball.records.decisions import Action, Approval, Decision
+from flyball.records.release import ReleaseState
 from flyball.records.unit import Unit
+from flyball.release.waiting import whoever_agrees
 
 
 def waiting(world: World) -> dict[str, tuple[Waiting, ...]]:
@@ -34,8 +36,36 @@ def _question(world: World, decision: Decision, approval: Approval, action: Acti
     return Waiting(
         approval=approval.id, action=_all_traffic(world, release, action) if release else action_words(asked), digest=approval.action_digest,
         since=approval.requested_at, asked_by=approval.requested_by, unanswered=_unanswered(decision, action), why=decision.plan.rationale,
-        decision=decision.id, release=release,
+        decision=decision.id, release=release, who=_who(world, decision, release),
     )  # fmt: skip
+
+
+TOKEN_OF_THEIR_OWN = "flyball token add NAME --role approver"
+"""What gives another person a name to answer by."""
+LONGEST_TOLD = 400
+"""Characters of a rationale in a notification."""
+
+
+def told(world: World, decision: Decision, approval: Approval, action: Action) -> str:
+    """As a notification: what is asked, why, what comes of silence, and how it is answered."""
+    asked = _question(world, decision, approval, action)
+    policy = f"{action.arguments.get('policy', '')}: "
+    mine = [line for line in asked.why.splitlines() if line.startswith(policy)]  # a decision says a line of each policy
+    why = " ".join(" ".join(mine or [asked.why]).split())
+    why = why if len(why) <= LONGEST_TOLD else f"{why[:LONGEST_TOLD]}…"
+    token = f" ({TOKEN_OF_THEIR_OWN} gives them a name)" if asked.who else ""
+    return (
+        f"{approval.id} waits for {asked.who or 'a person'}: {asked.action}. {why} If nobody answers, {asked.unanswered}. "
+        f"Next: flyball approve {approval.id} --digest {asked.digest[:12]}, or flyball refuse {approval.id}{token}"
+    )
+
+
+def _who(world: World, decision: Decision, release: str) -> str:
+    """Whose yes is wanted, where it is not anybody's who may answer."""
+    known = world.get("release", release, ReleaseState) if release else None
+    if known is None or decision.policy.get("approval") != "another":
+        return ""
+    return whoever_agrees(known, another=True)
 
 
 def _all_traffic(world: World, release: str, action: Action) -> str:

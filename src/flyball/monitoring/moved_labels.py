@@ -43,6 +43,7 @@ LASTS, MOSTLY = 2, 0.75
 number, while a pipe that turns labels turns them every day."""
 LASTS_LATE, EACH = 3, 3.0
 """The same where rows before it were labelled well: so many windows up to the newest, in each of which labels are turned with odds of 20 to 1 (as a logarithm).
+Of the other rows it must be shown with the same odds that they are not.
 Days of storms follow one another: that most are late then, or none are after them, is weather, and only labels that fall where answers rise tell of a pipe."""
 TOGETHER = 0.05
 """Intraclass correlation of lying in the slice, between rows of one window of the holdout. What is above it comes and goes with days (weather, a season): its
@@ -128,7 +129,7 @@ class _Slice(NamedTuple):
 
 
 def label_fault(reference: EstimationReference, features: tuple[Binned, ...], now: Sides) -> LabelFault | None:
-    """A slice of one condition whose labels are turned round, or all the same, while those of the other rows are as before; two classes only.
+    """A slice of one condition whose labels are turned round, or all the same, while those of the other rows are not; two classes only.
 
     A world that changes moves labels towards or away from the answers; one that turns them round within the bounds of a column's value, and there alone,
     is a pipe. It is evidence and no proof: a person decides.
@@ -154,11 +155,17 @@ def label_fault(reference: EstimationReference, features: tuple[Binned, ...], no
         if how := (by_level and _same(*of, tests)) or _turned(*of, blocks[inside], tests, by_level=by_level):
             found.append((_gain(*of), each.words, inside, ~each.inside & (blocks >= since), how))
     for _, where, inside, outside, how in sorted(found, key=lambda item: -item[0])[:1]:
-        elsewhere, here = (_departure(scores[side], labels[side]) for side in (outside, inside))
-        if elsewhere <= ELSEWHERE * here:
-            words = f"labels of {where} ({int(inside.sum())} rows) {how}, and those of other rows are as before"
+        if _is_elsewhere(scores, labels, inside, outside):
+            words = f"labels of {where} ({int(inside.sum())} rows) {how}, and those of other rows are not"
             return LabelFault(where=where, words=words)
     return None
+
+
+def _is_elsewhere(scores: Floats, labels: Floats, inside: Bools, outside: Bools) -> bool:
+    """Whether other rows have labels as they were answered. It has to be shown of themselves: turned round everywhere, those of a slice whose answers are sure
+    depart by far more than those of rows whose answers are not."""
+    elsewhere, here = (_departure(scores[side], labels[side]) for side in (outside, inside))
+    return elsewhere <= ELSEWHERE * here and _gain(scores[outside], labels[outside]) <= -EACH
 
 
 def _slices(features: tuple[Binned, ...], codes: Any, known: Any) -> Iterator[_Slice]:

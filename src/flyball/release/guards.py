@@ -182,16 +182,25 @@ def judge(evidence: tuple[Evidence, ...], rule: GuardRule) -> Verdict:
     if found.value is None or (unbounded and found.alpha is None):  # a number without an interval is no measurement
         outcome = Outcome.INCONCLUSIVE if found.n == 0 else Outcome.ERROR
         return Verdict(rule=name, outcome=outcome, evidence=found, words=f"{name}: {found.note or 'it could not be measured'}")
-    low = f"[{found.lower:+.4f}" if found.lower is not None else "(…"
-    high = f"{found.upper:+.4f}]" if found.upper is not None else "…)"
-    shown = f"{name} {found.value:+.4f} {low}, {high} over {found.n} {found.unit}"
+    shown = (
+        f"{name} {found.value:+.4f}{_ends(found)} over {found.n} {found.unit.removesuffix('s') if found.n == 1 else found.unit}"
+    )
     if found.lower is not None and found.lower > rule.margin:
         return Verdict(rule=name, outcome=Outcome.FAIL, evidence=found, words=f"{shown} is beyond {rule.margin:g}")
     if found.upper is not None and found.upper <= rule.margin:
         return Verdict(rule=name, outcome=Outcome.PASS, evidence=found, words=f"{shown} is at most {rule.margin:g}")
-    return Verdict(
-        rule=name, outcome=Outcome.INCONCLUSIVE, evidence=found, words=f"{shown} reaches to both sides of {rule.margin:g}"
-    )
+    # Without an end it reaches to no side: nothing is known of it.
+    said = f"has no bound yet to hold against {rule.margin:g}" if unbounded else f"reaches to both sides of {rule.margin:g}"
+    return Verdict(rule=name, outcome=Outcome.INCONCLUSIVE, evidence=found, words=f"{shown} {said}")
+
+
+def _ends(found: Evidence) -> str:
+    """` [-0.0100, +0.0200]`; empty where it has neither end."""
+    if found.lower is None and found.upper is None:
+        return ""
+    low = f"[{found.lower:+.4f}" if found.lower is not None else "(…"
+    high = f"{found.upper:+.4f}]" if found.upper is not None else "…)"
+    return f" {low}, {high}"
 
 
 def unknown(rule: GuardRule, n: int, unit: str, note: str, inputs: str = "") -> Evidence:

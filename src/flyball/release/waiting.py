@@ -21,7 +21,7 @@ def waits_for_pass(rule: GuardRule, verdict: Verdict, age: timedelta) -> str:
     end = "pass" if (found.value or 0.0) < rule.margin else "fail"
     rate = found.n / (age / timedelta(hours=1)) if age > timedelta(0) else 0.0
     unit = "labels" if rule.labels and found.unit == "pairs" else found.unit
-    between = f" ({more.least} to {more.most or 'any number'})" if more.least is not None else ""
+    between = f" ({more.least} to {more.most or 'any number'})" if more.least not in (None, more.most) else ""
     return (
         f"for {rule.name} to pass ({verdict.words}; about {more.likely} more {unit}{between} would make it {end} "
         f"if the difference stays{_when(hours_needed(more.likely, rate))})"

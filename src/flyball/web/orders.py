@@ -26,8 +26,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     answer: str
     """`approve` or `refuse`."""
     reason: str = ""
-    digest: str = ""
-    """Of the action that the person has seen, or its beginning; empty: the one that waits."""
+    digest: str | None = None
+    """Of the action that the person has seen, or its beginning; None: the one that waits."""
 
 
 def read(body: bytes, kind: type[T]) -> T:

@@ -17,6 +17,7 @@ from flyball.control.capture_told import LabelsTold, damage_words
 from flyball.control.ports import LedgerFault, Registry
 from flyball.control.reports import Check, StatusReport
 from flyball.control.trouble import Trouble
+from flyball.control.waiting import TOKEN_OF_THEIR_OWN, waiting
 from flyball.control.world import World
 from flyball.errors import FlyballError, StoreUnavailable
 from flyball.records import codec
@@ -113,7 +114,7 @@ def await_serving(world: World) -> str:
             return _taken_back(world)
         asked = queries.first_question(world)
         if asked is not None:
-            return f"Nothing is served yet: {asked} asks whether the first version may answer. Next: flyball approve {asked}, or flyball refuse {asked}"
+            return f"Nothing is served yet: {asked} asks whether the first version may answer{_next(world, asked)}"
         if waited > SUSPICION_SECONDS and not suspected:
             suspected = True
             damaged = _damaged(world.ports.registry, world.all("version", Version))
@@ -122,6 +123,13 @@ def await_serving(world: World) -> str:
         if waited > SERVING_SECONDS:
             return f"Nothing is served: {words}"
         time.sleep(LOOK_SECONDS)
+
+
+def _next(world: World, asked: str) -> str:
+    who = next((each.who for each in waiting(world).get(asked, ()) if each.who), "")
+    if who:
+        return f", and waits for {who}. Next: {TOKEN_OF_THEIR_OWN}, who answers with it"
+    return f". Next: flyball approve {asked}, or flyball refuse {asked}"
 
 
 def with_trouble(report: StatusReport, state_dir: Path, untold: Trouble | None, *, lives: bool) -> StatusReport:

@@ -215,12 +215,12 @@ class Workspace:
         with self._engine("flyball rollback", say_nothing) as engine:
             return ordering.roll_back(ordering_world(self._home, engine), engine, actor, reason, time.sleep)
 
-    def approve(self, decision_id: str, actor: str, reason: str, digest: str = "") -> CommandReport:
+    def approve(self, decision_id: str, actor: str, reason: str, digest: str | None = None) -> CommandReport:
         from flyball.control import ordering
 
         return ordering.answer(self._world(say_nothing), decision_id, yes=True, actor=actor, reason=reason, digest=digest)
 
-    def refuse(self, decision_id: str, actor: str, reason: str, digest: str = "") -> CommandReport:
+    def refuse(self, decision_id: str, actor: str, reason: str, digest: str | None = None) -> CommandReport:
         from flyball.control import ordering
 
         return ordering.answer(self._world(say_nothing), decision_id, yes=False, actor=actor, reason=reason, digest=digest)

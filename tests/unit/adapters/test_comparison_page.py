@@ -117,3 +117,17 @@ def test_figures_of_who_refused_rows_stand_in_brackets_with_the_months_that_they
     assert "It had the model stopped on 2 Jul 2013, which refused what it was asked since" in page
     assert f"never is {report.margin.words}" in page
     assert "not shown to differ from current: 0 of cost a month less" in page
+
+
+def test_a_policy_that_only_waited_or_whose_breaker_was_open_is_told_under_the_table() -> None:
+    made = made_up()
+    asked = msgspec.structs.replace(made, questions=("d-000007 of 2013-03-04 05:00: ask retrain model:m",), breaker="")
+    shut = msgspec.structs.replace(
+        made, questions=(), breaker="3 actions failed in a row", breaker_since="2013-04-04T09:00:00+00:00"
+    )
+    page = render_comparison(compare([Side("asks", "a.yaml", asked), Side("acts", "b.yaml", shut)], None, 2.0), {})
+    assert (
+        "<strong>asks</strong> only waited at its end, and nobody answered: d-000007 of 2013-03-04 05:00: ask retrain model:m."
+        in page
+    )
+    assert "<strong>acts</strong>: its breaker was open since 2013-04-04: 3 actions failed in a row." in page

@@ -62,6 +62,12 @@ def acted(days_ago, name="retrain-on-harm", action="retrain"):
             ["retrain"],
             "held for 2 windows in a row (needed: 2)",
         ),
+        (
+            (rule(for_windows=2),),
+            {"signals_by_window": (HARM, HARM)},
+            ["retrain"],
+            "held for 2 windows in a row or more (needed: 2)",
+        ),
         ((rule(cooldown=7 * DAYS),), {"past": (acted(6),)}, ["nothing"], "the cooldown of 1w ends at"),
         ((rule(cooldown=7 * DAYS),), {"past": (acted(7),)}, ["retrain"], "it last acted 7.0 days ago"),
         ((rule(cooldown=7 * DAYS),), {"past": (acted(1, "another"),)}, ["retrain"], "it never acted before"),
@@ -73,6 +79,19 @@ def acted(days_ago, name="retrain-on-harm", action="retrain"):
         ((rule(action="roll_back"),), {"previous_champion": None}, ["notify"], "no verified champion came before"),
         ((rule(approval=True),), {}, ["ask"], "A person is asked before: Retrain"),
         ((rule(approval=True),), {"open_approvals": ("retrain-on-harm",)}, ["nothing"], "no answer yet"),
+        # Since it asked nothing was done: its question goes before what would otherwise keep it.
+        (
+            (rule(approval=True, cooldown=7 * DAYS),),
+            {"open_questions": {"retrain-on-harm": "d-000012"}, "past": (acted(1, action="ask"),)},
+            ["nothing"],
+            "it last asked 1.0 days ago. Nothing is done: its question d-000012 has no answer yet",
+        ),
+        (
+            (rule(approval=True),),
+            {"past": (msgspec.structs.replace(acted(3, action="ask"), agreed=True),)},
+            ["ask"],
+            "it last acted 3.0 days ago",
+        ),
         ((rule(action="ask", message="What now?"),), {}, ["ask"], "asked what to do: What now?"),
         ((rule(), rule(name="better", action="improve")), {}, ["retrain", "nothing"], "retrain-on-harm goes first"),
         ((rule(approval=True), rule(name="better", action="improve")), {}, ["ask", "nothing"], "goes first"),

@@ -93,6 +93,14 @@ def test_a_text_from_anywhere_neither_colours_nor_moves_the_terminal() -> None:
     assert "\x1b" not in words
 
 
+def test_releases_and_incidents_are_explained_by_the_names_that_other_commands_give_them() -> None:
+    assert call(["explain", "r-0002"]).stdout == call(["release", "status", "r-0002"]).stdout
+    assert call(["explain", "incident", "3"]).stdout == call(["explain", "finding", "3"]).stdout
+    refused = call(["explain", "r-0002", "--replayed"])
+    assert refused.exit_code != 0
+    assert "flyball release status r-0002 --replayed" in refused.stderr
+
+
 def test_a_tournament_is_told_with_everybody_in_it_the_winner_first() -> None:
     words = call(["explain", "job", "j-0003"]).stdout
     places = [words.index(name) for name in ("recent:60d", "recalibrate", "weighted:60d")]

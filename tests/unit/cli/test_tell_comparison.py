@@ -36,3 +36,12 @@ def test_who_stopped_the_model_looks_no_better_for_the_errors_that_it_did_not_ma
 
 def test_the_best_is_said_to_be_shown_so_or_not() -> None:
     assert "not shown to differ from never: 3 months in which both answered as much" in told(NEVER, OTHER)
+
+
+def test_a_policy_that_only_waited_or_whose_breaker_was_open_is_told_as_that() -> None:
+    asked = msgspec.structs.replace(OTHER.report, questions=("d-000007 of 2013-03-04 05:00: ask retrain model:m",))
+    shut = msgspec.structs.replace(STOPPED.report, breaker="3 actions failed in a row", breaker_since="2013-04-04T09:00:00+00:00")
+    words = told(OTHER._replace(report=asked), STOPPED._replace(report=shut), NEVER)
+    assert "other: d-000007 of 2013-03-04 05:00: ask retrain model:m, and nobody answered" in words
+    assert "stopped did nothing more since 2013-04-04: 3 actions failed in a row" in words
+    assert "nobody answered" not in told(OTHER, NEVER)

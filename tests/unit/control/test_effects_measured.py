@@ -12,7 +12,7 @@ from ledger_world import SPEC, world_at
 from flyball.capture.join import LabelJoin
 from flyball.control.effects import Effects
 from flyball.control.label_delay import LabelDelay
-from flyball.control.remedies import Todo
+from flyball.control.todos import Todo
 from flyball.control.world import World, draft, micros, put
 from flyball.records.captured import LabelBatch, PredictionBatch
 from flyball.records.decisions import Action

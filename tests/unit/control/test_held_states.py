@@ -10,7 +10,8 @@ from ledger_world import CountingLedger, world_at
 
 from flyball.adapters.ledger import MemoryLedger
 from flyball.control import held_states, jobs
-from flyball.control.remedies import Remedies, Todo
+from flyball.control.remedies import Remedies
+from flyball.control.todos import Todo
 from flyball.control.world import World, draft, put
 from flyball.records import codec
 from flyball.records.decisions import Action, Approval

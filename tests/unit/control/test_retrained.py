@@ -76,3 +76,24 @@ def test_whoever_asks_for_a_training_after_the_first_version_retrains(world: Wor
     job(7, "d-000003", JobStatus.REGISTERED, "recalibrate")
     last = job(10_000, "user:me", JobStatus.REQUESTED, "recalibrate", "all")
     assert retrainings(world) == (*mine, last)
+
+
+def test_a_run_that_comes_to_a_version_that_is_there_trains_nobody_anew(world: World) -> None:
+    def registered(number: int, version: int, **more: object) -> datetime:
+        at = AT + number * DAY
+        made = Job(
+            id=f"j-{number:04d}", model="shop", status=JobStatus.REGISTERED, requested_at=at, as_of=AT, cause="user:me", version=version, **more
+        )  # fmt: skip
+        world.record(draft(AT, "job.requested", f"job:{made.id}", {}, (put("job", made.id, made),)))
+        return at
+
+    registered(1, 1)
+    registered(2, 1)
+    trained = registered(3, 2)
+    registered(4, 2)
+    registered(5, 1)
+    assert retrainings(world) == (trained,)
+    order = codec.plain(TournamentOrder(champion="u1", strategies=("all", "earlier")))
+    # Models were trained, and one that was there before did better.
+    held = registered(6, 1, overrides={"tournament": order})
+    assert retrainings(world) == (trained, held)

@@ -20,9 +20,9 @@ from flyball.release.policy import GuardRule, ReleasePolicy, ShadowRule, StepRul
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
-RULES = 2
+RULES = 3
 DIGESTS = {
-    "autopilot": "289069aa941d3a7886a13b610372ead0c3315237a876bf58471c719e902a59ab",
+    "autopilot": "4be44177864e37c63b3f026b46fe9098e3436c6d782e24739840189cb7d83372",
     "gates": "03336bd48c886cafde80dda9466f44f13f36e029f81268f201b05256f146ad2b",
     "release": "234802481e7bc7041b06fe571e943f81c242eee4492cc317dc8aa11dab7a06a8",
     "tournament": "1cc26f3a67215e0582001923f2941cd7b7457d9301d98c86d9c35a758019a70e",

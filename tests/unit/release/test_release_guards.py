@@ -13,7 +13,7 @@ from flyball.release.decide import ReleaseSituation, decide
 from flyball.release.guards import calibration, disagreement, failure_rate, judge, latency, loss, reward, score_shift, shape
 from flyball.release.metrics import FAILURE_RATE, LOSS, METRICS
 from flyball.release.state import advance, open_release, verified
-from flyball.release.waiting import needed
+from flyball.release.waiting import needed, waits_for_pass
 from flyball.spec.release import SHOWN
 from flyball.stats.two_samples import two_samples
 
@@ -259,3 +259,20 @@ def test_a_shape_that_differs_by_less_than_the_margin_is_no_harm_however_sure_it
     assert judge((found,), asked).outcome is Outcome.INCONCLUSIVE
     assert 0.04 < found.lower == found.value < 0.1
     assert judge((found,), rule("score_shape", margin=0.0, alpha=0.01)).outcome is Outcome.FAIL
+
+
+def test_a_guard_without_a_bound_says_no_more_than_that() -> None:
+    p95 = rule("latency_p95_ms", margin=20.0)
+    verdict = judge((latency([12.0], [12.138], p95),), p95)
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert verdict.words == "latency_p95_ms +0.1380 over 1 call has no bound yet to hold against 20"
+
+
+def test_a_forecast_of_one_number_has_no_range() -> None:
+    found = Evidence(name="loss", value=0.0, lower=-0.05, upper=0.05, alpha=0.05, anytime=True, n=10, unit="pairs")
+    asked = rule("loss", margin=0.01)
+    more = needed(found, asked)
+    assert more is not None
+    assert more.least == more.most == more.likely
+    words = waits_for_pass(asked, judge((found,), asked), timedelta(days=1))
+    assert f"about {more.likely} more labels would make it pass" in words
