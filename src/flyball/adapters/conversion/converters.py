@@ -10,8 +10,11 @@ import numpy as np
 from flyball.adapters.conversion import catboost_trees, histogram_trees, input_names, number_columns
 from flyball.adapters.conversion.graph_parts import named
 from flyball.adapters.conversion.thresholds import rounded_down
+from flyball.errors import TrainingError
 
 _ZIPMAP: dict[str, list[Any]] = {"nocl": [True, False], "zipmap": [True, False, "columns"]}
+_MOST_QUANTILES = 127
+"""They take about 10 s for each variant that is tried, and one more, for which the search halves once more, three times as long."""
 _TREE_OPTIONS: dict[str, list[Any]] = {"decision_path": [True, False], "decision_leaf": [True, False]}
 """What skl2onnx declares for its own converters: it asks for each."""
 
@@ -22,6 +25,7 @@ def register_converters() -> None:
     histogram_trees.register()
     number_columns.register()
     _register_forests()
+    _register_quantiles()
     if find_spec("lightgbm"):
         _register_lightgbm()
     if find_spec("xgboost"):
@@ -61,6 +65,26 @@ def _register_forests() -> None:
         update_registered_converter(
             getattr(ensemble, f"GradientBoosting{kind}"), name, get_shape_calculator(name), _of_rounding(convert), options=options
         )
+
+
+def _register_quantiles() -> None:
+    """skl2onnx's converter takes three times as long with each halving of its search: 300 quantiles take minutes, and 1,000, the default, an hour."""
+    from skl2onnx import update_registered_converter
+    from skl2onnx.common._registration import get_shape_calculator
+    from skl2onnx.operator_converters.quantile_transformer import convert_quantile_transformer
+    from sklearn.preprocessing import QuantileTransformer
+
+    def convert(scope: Any, operator: Any, container: Any) -> None:
+        quantiles = int(operator.raw_operator.n_quantiles_)
+        if quantiles > _MOST_QUANTILES:
+            raise TrainingError(
+                f"a QuantileTransformer of {quantiles:,} quantiles takes too long to convert", expected=f"{_MOST_QUANTILES} at most",
+                next_step=f"give it n_quantiles={_MOST_QUANTILES} or fewer, if it is to be served as ONNX",
+            )  # fmt: skip
+        convert_quantile_transformer(scope, operator, container)
+
+    name = "SklearnQuantileTransformer"
+    update_registered_converter(QuantileTransformer, name, get_shape_calculator(name), convert)
 
 
 def _of_forest(original: Callable[..., None]) -> Callable[[Any, Any, Any], None]:
