@@ -62,7 +62,8 @@ def convert(estimator: Any, pickled: bytes, signature: Signature, compared: Comp
     if not proven:
         model = open_model(Format.CODE, pickled, signature)
         words = (*reasons, *compared.refused)
-        return Served(Format.CODE, pickled, model, difference(model, compared, scale), compared.frame.height, words)
+        parity = compared.apart(model(compared.frame), scale)
+        return Served(Format.CODE, pickled, model, parity, compared.frame.height, words)
     timings, trained = timed({each.name: each.model for each in proven}, model_of(estimator, signature), compared.frame)
     chosen = proven[fastest([timings[each.name] for each in proven])]
     speeds = _words(chosen.name, timings, trained)
