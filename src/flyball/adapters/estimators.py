@@ -12,14 +12,19 @@ import polars as pl
 
 from flyball.adapters.some_classes import SomeClasses
 from flyball.adapters.torch_network import TorchNetwork
+from flyball.adapters.xgboost_booster import of_booster
 from flyball.errors import ModelFailed, TrainingError
 from flyball.records.scores import NUMBERS, Scores, as_scores, checked
 from flyball.records.signature import ColumnType, Signature
 
 
 def adopted(fitted: Any, signature: Signature, met: Sequence[float] = ()) -> Any:
-    """What the user's function gave, as an estimator: a PyTorch module gets its `predict`, a classifier that met some classes alone the columns of the others.
+    """What the user's function gave, as an estimator: a PyTorch module gets its `predict`, XGBoost's Booster is asked as its estimator, a classifier
+    that met some classes alone the columns of the others.
     `met`: the classes of the labels that were handed over, ascending; empty: all. Raises TrainingError."""
+    xgboost = sys.modules.get("xgboost")
+    if xgboost is not None and isinstance(fitted, xgboost.Booster):
+        return _of_all_classes(of_booster(fitted, signature), signature, met)
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(fitted, torch.nn.Module):
         return _of_all_classes(fitted, signature, met)

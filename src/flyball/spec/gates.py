@@ -34,6 +34,6 @@ class GatesSpec(Section):
     """None: the primary metric with a margin of a hundredth, and no more than a tenth of what the champion has or lacks; of errors in the label's unit, a hundredth
     of the champion's own (gates/decide.py)."""
     parity: float = Field(default=1e-4, gt=0.0)
-    """Largest difference of any score between the trained and the served form, on the holdout and on edge rows."""
+    """Largest difference of any score between the trained and the served form, on the holdout, on rows trained on and on edge rows."""
     latency_p99_ms: float = Field(default=50.0, gt=0.0)
     """One row, served format."""

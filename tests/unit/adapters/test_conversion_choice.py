@@ -6,8 +6,9 @@ import pytest
 from converted import converted, frame, labels
 from lightgbm import LGBMRegressor
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, RandomForestRegressor
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.preprocessing import FunctionTransformer, QuantileTransformer
 
 from flyball.adapters.conversion.timing import Timing, fastest
 from flyball.records.unit import Format
@@ -80,6 +81,14 @@ def test_a_forest_sends_missing_values_where_it_learnt_to(task: str) -> None:
     gone = pl.DataFrame({name: np.full(1, np.nan, dtype=np.float32) for name in rows.columns})
     wanted = model.predict(gone) if task == "regression" else model.predict_proba(gone)
     np.testing.assert_allclose(served.run(gone), wanted[:, 1:] if task == "binary" else wanted.reshape(1, -1), atol=1e-5)
+
+
+def test_so_many_quantiles_that_they_would_convert_for_an_hour_are_served_as_code() -> None:
+    rows = frame().select("a", "day")
+    model = make_pipeline(QuantileTransformer(random_state=0), LogisticRegression()).fit(rows, labels(frame(), "binary"))
+    served = converted(model, "binary", ["a", "day"])
+    assert served.format is Format.CODE
+    assert any("1,000 quantiles takes too long to convert" in words and "n_quantiles=127" in words for words in served.words)
 
 
 def _doubled(values: pl.DataFrame) -> pl.DataFrame:

@@ -49,6 +49,52 @@ def test_the_booster_behind_one_hot_columns_is_served_as_onnx(library: str, task
     assert served.parity < 1e-5
 
 
+def booster(task: str, names: list[str] | None = None, **parameters: Any) -> Any:
+    xgboost = pytest.importorskip("xgboost", reason="the extra `xgboost` is not installed")
+    rows = xgboost.DMatrix(frame().select(NUMBERS).to_numpy(), label=labels(frame(), task), feature_names=names)
+    return xgboost.train({"nthread": 1, **parameters}, rows, 20)
+
+
+@pytest.mark.parametrize("names", [None, NUMBERS], ids=["without names", "named"])
+@pytest.mark.parametrize(
+    ("task", "parameters"),
+    [
+        ("binary", {"objective": "binary:logistic"}),
+        ("multiclass", {"objective": "multi:softprob", "num_class": 3}),
+        ("regression", {"objective": "reg:squarederror"}),
+    ],
+)
+def test_what_xgboosts_own_training_gives_is_served_as_onnx(
+    task: str, parameters: dict[str, Any], names: list[str] | None
+) -> None:
+    model = booster(task, names, **parameters)
+    served = converted(model, task, NUMBERS)
+    assert served.format is Format.ONNX, served.words
+    rows = frame(200, seed=4).select(NUMBERS)
+    wanted = model.inplace_predict(rows.to_numpy(), validate_features=False)
+    np.testing.assert_allclose(served.run(rows), wanted.reshape(len(wanted), -1), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("task", "names", "parameters", "words"),
+    [
+        ("binary", None, {"objective": "binary:logitraw"}, "the objective binary:logitraw"),
+        ("multiclass", None, {"objective": "multi:softmax", "num_class": 3}, "the objective multi:softmax"),
+        ("regression", ["b", "a", "count"], {}, "in their order"),
+    ],
+)
+def test_a_booster_whose_answers_would_be_of_something_else_is_refused_in_words(
+    task: str, names: list[str] | None, parameters: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(TrainingError, match=words):
+        adopted(booster(task, names, **parameters), signature(task, NUMBERS))
+
+
+def test_a_booster_beside_a_category_is_refused_in_words() -> None:
+    with pytest.raises(TrainingError, match="'kind' is a category"):
+        adopted(booster("regression"), signature("regression", ALL))
+
+
 def network(width: int, last: str) -> Any:
     torch = pytest.importorskip("torch", reason="the extra `torch` is not installed")
     pytest.importorskip("onnxscript", reason="the extra `torch` is not installed")

@@ -11,6 +11,7 @@ from sklearn.metrics import f1_score
 from flyball.adapters.packages import LocalPackages
 from flyball.adapters.steps import evaluate, run_steps
 from flyball.control.ports import StepRequest
+from flyball.errors import TrainingError
 from flyball.records.evidence import Evidence
 from flyball.records.jobs import StepResult
 
@@ -83,3 +84,49 @@ def test_parameters_are_tuned_by_the_answers_that_will_be_served(tmp_path: Path)
     assert told[0] != told[1]
     cached(request(directory, at(None, train=TUNED)))
     assert "train" in cached(request(directory, at(0.2, train=TUNED)))[0]
+
+
+def words_of(told: Told) -> list[str]:
+    return [each.words for each in told if each.step == "evaluate"]
+
+
+OWN = """
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import FixedThresholdClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+import polars as pl
+
+def only_numbers(frame):
+    return frame.select(pl.selectors.float()).fill_nan(0.0).to_numpy()
+
+def train(features, label, parameters, seed):
+    model = FixedThresholdClassifier(LogisticRegression(), threshold=0.1)
+    return make_pipeline(FunctionTransformer(only_numbers), model).fit(features, label)
+"""
+
+
+def test_a_threshold_inside_the_model_is_passed_over_only_where_flyball_yaml_says_which_one_counts(tmp_path: Path) -> None:
+    directory = project(tmp_path / "p", OWN)
+    told = Told()
+    run_steps(request(directory, at(0.1)), told)
+    assert not [each for each in words_of(told) if "warning" in each]
+    run_steps(request(directory, at(0.5)), told)  # the metrics are the same, and so may be the key
+    for _ in range(2):  # also where the evaluation is kept
+        with pytest.raises(TrainingError, match=r"threshold of its own, 0\.1") as refused:
+            run_steps(request(directory, at(None)), Told())
+        assert "serve: {threshold: 0.1}" in refused.value.next_step
+
+
+def test_another_threshold_than_the_models_is_told_where_it_is_declared(tmp_path: Path) -> None:
+    told = Told()
+    run_steps(request(project(tmp_path / "p", OWN), at(0.4)), told)
+    (words,) = [each for each in words_of(told) if each.startswith("warning: predict says yes")]
+    assert "by its own threshold, 0.1" in words
+    assert "from 0.4 on" in words
+
+
+def test_a_model_that_divides_at_one_half_is_not_spoken_of(tmp_path: Path) -> None:
+    told = Told()
+    run_steps(request(project(tmp_path / "p"), at(None)), told)
+    assert not [each for each in words_of(told) if "warning" in each]

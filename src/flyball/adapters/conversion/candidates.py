@@ -9,6 +9,9 @@ from flyball.adapters.torch_network import TorchNetwork
 from flyball.records.signature import ColumnType, Signature
 from flyball.records.unit import Format
 
+_TREES = ("DecisionTree", "ExtraTree", "GradientBoosting", "HistGradientBoosting", "LGBM", "RandomForest", "XGB")
+"""As the classes' names begin."""
+
 
 class Variant(NamedTuple):
     name: str
@@ -24,8 +27,8 @@ def candidates(estimator: Any, signature: Signature) -> list[tuple[Format, tuple
     found: list[tuple[Format, tuple[Variant, ...]]] = []
     numeric = all(column.type is not ColumnType.CATEGORY for column in signature.columns)
     booster = _bare_booster(estimator)
-    # onnxmltools takes a Booster by another way than a scikit-learn model, and its own text is exact: no need to try.
-    if type(estimator).__name__ != "Booster":
+    # onnxmltools takes LightGBM's Booster by another way than a scikit-learn model, and its own text is exact: no need to try.
+    if booster is not estimator:
         found.append((Format.ONNX, tuple(_of_scikit_learn(estimator, signature))))
     if booster is not None and numeric:
         found.append((Format.LIGHTGBM, (Variant("LightGBM's own text", lambda: str(booster.model_to_string()).encode()),)))
@@ -40,8 +43,8 @@ def _of_scikit_learn(estimator: Any, signature: Signature) -> list[Variant]:
         # Most estimators take one matrix; a pipeline may choose among the columns by name.
         matrix = Variant("ONNX of one matrix", partial(onnx_graph.of_one_matrix, estimator, signature))
         variants.insert(1 if steps else 0, matrix)
-    # Histogram trees split what a scaler before them gives in double precision, and the doubles cost them nothing (ADR 6).
-    exact_first = bool(steps) and type(steps[-1][1]).__name__.startswith("HistGradientBoosting")
+    # What comes before trees computes in double precision, and rounded otherwise a value at a split goes the other way; the doubles cost nothing (ADR 6).
+    exact_first = bool(steps) and type(steps[-1][1]).__name__.startswith(_TREES)
     double = Variant("ONNX in double precision", partial(columns, double=True), finer=not exact_first)
     return [double, *variants] if exact_first else [*variants, double]
 

@@ -10,6 +10,9 @@ from flyball.adapters.runtimes import Model, model_of, open_model
 from flyball.records.signature import Signature
 from flyball.records.unit import Format
 
+_PART = 120
+"""Characters of a long reason that are told from its beginning, and as many from its end."""
+
 
 class Served(NamedTuple):
     """The model in the form that is served."""
@@ -59,7 +62,8 @@ def convert(estimator: Any, pickled: bytes, signature: Signature, compared: Comp
     if not proven:
         model = open_model(Format.CODE, pickled, signature)
         words = (*reasons, *compared.refused)
-        return Served(Format.CODE, pickled, model, difference(model, compared, scale), compared.frame.height, words)
+        parity = compared.apart(model(compared.frame), scale)
+        return Served(Format.CODE, pickled, model, parity, compared.frame.height, words)
     timings, trained = timed({each.name: each.model for each in proven}, model_of(estimator, signature), compared.frame)
     chosen = proven[fastest([timings[each.name] for each in proven])]
     speeds = _words(chosen.name, timings, trained)
@@ -90,13 +94,18 @@ def _first_proven(
             model = open_model(kind, content, signature)
             parity = difference(model, bound.compared, bound.scale)
         except Exception as error:  # noqa: BLE001 - converters and runtimes raise whatever they like; the next form is tried and the reason told
-            reasons.append(f"{name}: {type(error).__name__}: {readable(' '.join(str(error).split()))[:160]}")
+            reasons.append(f"{name}: {type(error).__name__}: {_shortened(readable(' '.join(str(error).split())))}")
             continue
         if parity <= bound.tolerance:
             return _Proven(kind, name, content, model, parity)
         differed = True
         reasons.append(f"{name}: differs by {parity:.2g} from the trained model, more than {bound.tolerance:g}")
     return None
+
+
+def _shortened(words: str) -> str:
+    """Converters begin with what they tried and end with why not."""
+    return words if len(words) <= 2 * _PART + 3 else f"{words[:_PART].rstrip()} … {words[-_PART:].lstrip()}"
 
 
 def _words(chosen: str, timings: dict[str, Timing], trained: Timing) -> str:

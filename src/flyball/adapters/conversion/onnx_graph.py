@@ -17,6 +17,9 @@ from flyball.records.signature import ColumnType, Signature
 TARGET_OPSET = {"": 21, "ai.onnx.ml": 3}
 """Read by every onnxruntime from 1.20; skl2onnx and LightGBM's converter know no newer version of the machine-learning operators."""
 
+_KEEPING_TYPE = ("Div", "Exp", "Identity", "Reshape", "Sigmoid")
+"""What may come between the trees and the output."""
+
 MATRIX = "flyball_matrix"
 
 
@@ -40,6 +43,7 @@ def of_columns(estimator: Any, signature: Signature, *, double: bool = False) ->
         replace_inputs(model, signature)
         for place, (outer, name) in enumerate(inner.items()):
             model.graph.node.insert(place, helper.make_node("Cast", [outer], [name], to=TensorProto.DOUBLE))
+        _correct_output(model)
     return bytes(model.SerializeToString())
 
 
@@ -74,6 +78,22 @@ def _converted(estimator: Any, signature: Signature, inputs: list[Any]) -> Any:
             imported.version = 5 if imported.domain == "ai.onnx.ml" else imported.version
     _keep_only(model, model.graph.output[-1 if signature.task != "regression" else 0])
     return model
+
+
+def _correct_output(model: Any) -> None:
+    """Converters of trees declare what comes out as of the type that goes in, and onnxruntime does not load that: trees give float32."""
+    from onnx import TensorProto
+
+    output = model.graph.output[0]
+    name = output.name
+    for node in reversed(model.graph.node):
+        if name not in node.output:
+            continue
+        if node.op_type in ("TreeEnsembleClassifier", "TreeEnsembleRegressor"):
+            output.type.tensor_type.elem_type = TensorProto.FLOAT
+        if node.op_type not in _KEEPING_TYPE:
+            return
+        name = node.input[0]
 
 
 def _keep_only(model: Any, output: Any) -> None:

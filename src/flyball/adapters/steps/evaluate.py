@@ -11,6 +11,7 @@ from flyball.adapters import estimators, model_input
 from flyball.adapters.packages import LocalPackages, read_manifest
 from flyball.adapters.scorer_onnx import PackageScorer
 from flyball.adapters.steps.own_fault import is_passing, own_fault
+from flyball.adapters.steps.own_threshold import OWN, refuse_unsaid, told_apart
 from flyball.adapters.steps.situation import Rows, Run, divided, read_rows
 from flyball.adapters.steps.train import estimator_digest, of_estimator, read_estimator, told
 from flyball.adapters.user_code import user_code
@@ -97,6 +98,7 @@ def evaluate(run: Run, keys: dict[str, str], validated: StepResult, fits: Fits) 
     def work(directory: Path) -> dict[str, Any]:
         _, rows = divided(run, read_rows(run.cache.directory("validate", validated.key)))
         scores = fits.answers(run, rows, signature)
+        own = _own_threshold(run, fits, rows, scores, signature) if signature.task == "binary" else None
         holdout = Holdout(signature.task, rows.labels, rows.event_us)
         seed = run.request.spec.train.seed
         run.say("evaluate", f"{len(metrics_of(run))} metrics on {rows.labels.size:,} rows of the holdout", 0.3)
@@ -108,12 +110,26 @@ def evaluate(run: Run, keys: dict[str, str], validated: StepResult, fits: Fits) 
         (directory / EVALUATION).write_bytes(codec.encode(found))
         pl.DataFrame(scores, schema=[f"score_{i}" for i in range(scores.shape[1])]).write_parquet(directory / SCORES)
         metrics = {item.name: item.value for item in found if item.value is not None}
-        return {"metrics": metrics, "rows": int(rows.labels.size), "estimator_digest": estimator_digest(run, fits.newest)}
+        return {
+            "metrics": metrics,
+            "rows": int(rows.labels.size),
+            "estimator_digest": estimator_digest(run, fits.newest),
+            OWN: own,
+        }
 
     result = run.cache.do("evaluate", evaluation_key(run, keys, fits, champion), work, of_estimator(run, fits.newest))
+    refuse_unsaid(run, result)
     # Not in what is kept: that is of the champion's bytes, which other units may have, too.
     beside = champion.unit.id if champion is not None else None
     return msgspec.structs.replace(result, values={**result.values, "champion": beside})
+
+
+def _own_threshold(run: Run, fits: Fits, rows: Rows, scores: Scores, signature: Signature) -> float | None:
+    with user_code(run.request.project_dir):
+        estimator = read_estimator(run, fits.newest)
+        # Of two fits each answered a part of the rows, and `predict` of one is to be held against its own scores.
+        its = scores if fits.older is None else estimators.score(estimator, rows.features, signature)
+        return told_apart(run, estimator, rows.features, its)
 
 
 class _Judged(NamedTuple):

@@ -105,7 +105,7 @@ def package(run: Run, keys: dict[str, str], done: Results, order: PackageOrder) 
         (root / MANIFEST).write_bytes(codec.encode(manifest))
         return {
             "package": PACKAGE, "format": served.format, "manifest_digest": codec.digest(manifest), "run_key": order.run_key, "words": list(served.words),
-            "estimator_digest": estimator_digest(run, order.fitted), "parity": served.parity, "without_project": True,
+            "estimator_digest": estimator_digest(run, order.fitted), "parity": served.parity, "without_project": True, "rows_trained_on": True,
             "latency_ms": {item.name: item.value for item in measured if item.name.startswith("latency_")},
         }  # fmt: skip
 
@@ -114,10 +114,13 @@ def package(run: Run, keys: dict[str, str], done: Results, order: PackageOrder) 
         "package",
         package_key(run, keys, order.schema),
         work,
-        lambda made: (
-            its(made) and made.values.get("without_project", False) and _is_whole(run, made) and _quick_enough(run, made)
-        ),
+        lambda made: its(made) and _proved_as_now(made) and _is_whole(run, made) and _quick_enough(run, made),
     )
+
+
+def _proved_as_now(made: StepResult) -> bool:
+    """Earlier releases asked a served form less."""
+    return all(made.values.get(proof, False) for proof in ("without_project", "rows_trained_on"))
 
 
 def _is_whole(run: Run, made: StepResult) -> bool:
@@ -222,7 +225,7 @@ def _without_project(run: Run, served: Served, compared: Compared, asked: _Asked
 
     def parity(*, texts_moved: bool) -> float:
         answers = answers_elsewhere(packed, asked.signature, compared.frame, asked.directory, texts_moved=texts_moved)
-        return float(np.abs(answers - compared.scores).max() / asked.scale)
+        return compared.apart(answers, asked.scale)
 
     found = parity(texts_moved=True)
     if found > run.request.spec.gates.parity:  # perhaps since it knows such texts as words
@@ -266,7 +269,7 @@ def _is_missing(values: pl.Series) -> pl.Series:
 def _parity(served: Served, signature: Signature) -> Evidence:
     unit = "share of the label's scale" if signature.task == "regression" else "probability"
     return Evidence(name="parity_max_difference", value=served.parity, n=served.rows, unit="rows",
-                    method=f"largest difference of a score ({unit}) on the holdout and on edge rows", note="; ".join(served.words))  # fmt: skip
+                    method=f"largest difference of a score ({unit}) on the holdout, on rows trained on and on edge rows", note="; ".join(served.words))  # fmt: skip
 
 
 def _latency(served: Served, features: pl.DataFrame) -> tuple[Evidence, ...]:
