@@ -161,11 +161,11 @@ class Project:
 
     # -- what people do
 
-    def version(self, model: Model = Model()) -> str:  # noqa: B008 - frozen
+    def version(self, model: Model = Model(), by: str = "user:me") -> str:  # noqa: B008 - frozen
         """Order a run, tick until it is done; the unit's id."""
         number = len(self.door.all("job", Job)) + 1
         self.workshop.plans[f"j-{number:04d}"] = model
-        commands.order(self.door, "run", "user:me", "")
+        commands.order(self.door, "run", by, "")
         self.tick()
         return self.unit_of(number)
 

@@ -137,7 +137,7 @@ def test_a_newer_version_waits_until_the_watch_of_a_release_is_over(tmp_path: Pa
     """`release.watch` is how long harm still rolls back by itself: with another challenger nobody is there to go back to in an instant."""
     project = Project(tmp_path, spec_of(AT_ONCE))
     first = project.first_champion()
-    second, third = project.version(), project.version()
+    second, third = project.version(), project.version(by="policy:weekly")
     words = report_of(project.door, project.door.all("job", Job)[-1]).words
     assert words.startswith("Version 3 is registered. It waits until r-0002 has been watched, at 2026-")
     assert "version 3 waits until r-0002 has been watched" in status(project.door, controller_alive=True).next_version
@@ -152,11 +152,23 @@ def test_a_newer_version_waits_until_the_watch_of_a_release_is_over(tmp_path: Pa
     project.holds()
 
 
+def test_a_version_that_a_person_made_ends_a_watch_and_the_release_says_so(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE))
+    project.first_champion()
+    project.version()
+    project.live(HOUR, step=HOUR)
+    third = project.version()
+    project.tick()
+    assert (project.release().challenger, project.releases()[1].phase) == (third, Phase.SETTLED)
+    assert project.releases()[1].reason == "superseded by version 3, which user:me made, after 1h of 6h of watch"
+    project.holds()
+
+
 def test_a_newer_version_that_waits_is_released_once_harm_has_taken_the_watched_one_back(tmp_path: Path) -> None:
     project = Project(tmp_path, spec_of(AT_ONCE))
     project.first_champion()
     project.version()
-    third = project.version()
+    third = project.version(by="policy:weekly")
     assert project.roll_back("harm").status == "done"
     project.live(DAY, until=lambda: project.release().challenger == third)
     assert project.releases()[1].phase is Phase.ROLLED_BACK
@@ -168,7 +180,7 @@ def test_a_shorter_watch_in_flyball_yaml_lets_the_next_version_go(tmp_path: Path
     project = Project(tmp_path, spec_of({**AT_ONCE, "watch": "7d"}))
     project.first_champion()
     project.version()
-    third = project.version()
+    third = project.version(by="policy:weekly")
     project.live(HOUR)
     assert len(project.releases()) == 2
     project.spec = spec_of({**AT_ONCE, "watch": "10m"})

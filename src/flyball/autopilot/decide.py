@@ -42,6 +42,7 @@ def decide(situation: AutopilotSituation, policy: AutopilotPolicy, now: datetime
     said: list[str] = [f"breaker: {planned[0].arguments['message']}"] if tripped else []
     carried: list[str] = ["breaker"] if tripped else []
     barred = _barred(situation, tripped)
+    longest = max((rule.for_windows for rule in policy.rules), default=1)
     holding = [(rule, _held(rule, situation.signals_by_window)) for rule in policy.rules]
     holding = [(rule, seen) for rule, seen in holding if seen[0] is None or seen[0] >= rule.for_windows]
     found = [(rule, _alone(rule, seen[0], situation, policy, barred, now)) for rule, seen in holding]
@@ -53,7 +54,8 @@ def decide(situation: AutopilotSituation, policy: AutopilotPolicy, now: datetime
         planned.append(action)
         carried.append(rule.name)
         said.append(
-            _sentence(rule, seen, situation, now) + (f"Nothing is done: {obstacle}." if obstacle else actions.consequence(action))
+            _sentence(rule, seen, (situation, longest), now)
+            + (f"Nothing is done: {obstacle}." if obstacle else actions.consequence(action))
         )
     return Plan(actions=tuple(planned), rule=", ".join(carried), rationale="\n".join(said))
 
@@ -196,11 +198,12 @@ def _used(rule: Rule, situation: AutopilotSituation, now: datetime) -> int:
     return sum(1 for action in situation.past if action.policy == rule.name and ago(action, rule, now) < rule.budget_per)
 
 
-def _sentence(rule: Rule, seen: tuple[int | None, str], situation: AutopilotSituation, now: datetime) -> str:
-    held, values = seen
+def _sentence(rule: Rule, seen: tuple[int | None, str], among: tuple[AutopilotSituation, int], now: datetime) -> str:
+    """`among`: what is known, and the windows that are looked at most."""
+    (held, values), (situation, longest) = seen, among
     windows = "1 window" if held == 1 else f"{held or 0} windows in a row"
     # No more of them are looked at than the longest `for` asks for.
-    windows += " or more" if held == len(situation.signals_by_window) else ""
+    windows += " or more" if held == longest == len(situation.signals_by_window) else ""
     now_seen = f"now {values}" if values else "none of its signals is there"
     parts = [f"{rule.name}: `{rule.when}` held for {windows} (needed: {rule.for_windows}); {now_seen}"]
     last = max((each for each in situation.past if each.policy == rule.name), key=lambda each: each.at, default=None)

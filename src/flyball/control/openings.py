@@ -2,20 +2,23 @@
 once the release has settled."""
 
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import flyball.release.decide as release_room
 from flyball.control import jobs
 from flyball.control.standing import puts_of
+from flyball.control.traffic import stop_of
 from flyball.control.units import UnitShelf
 from flyball.control.world import World, draft
 from flyball.errors import ArtifactDamaged, NotFound, TrackingFailed
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, FindingKind
+from flyball.records.jobs import Job
 from flyball.records.release import TERMINAL, Champion, Phase, ReleaseState
 from flyball.records.signature import Clash, clash, narrower
 from flyball.records.words import listed
 from flyball.release.waiting import moment, place
+from flyball.spec.fields import format_duration
 
 _WAITS = frozenset({Phase.PROPOSED, Phase.FULL})
 """Phases of a first release in which it may have met no gateway. One that a person holds is theirs."""
@@ -33,15 +36,31 @@ def gives_way(world: World, active: ReleaseState, unit: str) -> bool:
     return active.verified_at is None and all(each.answers and active.challenger not in each.fingerprints for each in reports)
 
 
-def may_be_followed(world: World, active: ReleaseState, looked: datetime | None) -> bool:
-    """One that only watches, by a newer one: once all that it must pass has passed, since labels may come while it is watched already, and harm has had its
-    time to show, since with another challenger its old unit is warm no more. A first one has nobody to go back to, so its watch can do nothing.
-    `looked`: when a look did not settle it; None: none was seen yet."""
+def may_be_followed(world: World, active: ReleaseState, looked: datetime | None, *, by_person: bool) -> bool:
+    """One that only watches, by a newer one: once all that it must pass has passed, since labels may come while it is watched already, and, but for a person
+    who made the newer one and means it, harm has had its time to show, since with another challenger its old unit is warm no more. A first one has nobody to
+    go back to, so its watch can do nothing. `looked`: when a look did not settle it; None: none was seen yet."""
     if active.phase is not Phase.WATCHING:
         return False
     if active.champion is None:
         return True
-    return looked is not None and looked >= _watched_until(world, active) and _is_proven(world, active)
+    over = looked is not None and looked >= _watched_until(world, active)
+    return (over or by_person) and _is_proven(world, active)
+
+
+def is_of_person(world: World, job: str) -> bool:
+    """Whether a person asked for the run."""
+    asked = world.get("job", job, Job)
+    return asked is not None and asked.cause.startswith(jobs.PERSONS)
+
+
+def followed(world: World, active: ReleaseState, job: str) -> str:
+    """Why it is settled, for the result of `job`."""
+    asked = world.get("job", job, Job)
+    if asked is None or world.now() >= _watched_until(world, active):
+        return "superseded by a newer release"
+    watched = format_duration(timedelta(seconds=round((world.now() - (active.verified_at or active.entered_at)).total_seconds())))
+    return f"superseded by version {asked.version}, which {asked.cause} made, after {watched} of {format_duration(world.spec.release.watch)} of watch"
 
 
 def _is_proven(world: World, active: ReleaseState) -> bool:
@@ -59,10 +78,15 @@ def waits(world: World) -> str:
     active = next((each for each in reversed(releases) if each.phase not in TERMINAL), None)
     if last is None or active is None or last.unit in {None, active.challenger} or jobs.release_of(last, releases) is not None:
         return ""
-    if may_be_followed(world, active, world.now()):
+    if stop_of(world) is not None:
+        return f"version {last.version} waits: the model is stopped"
+    by_person = last.cause.startswith(jobs.PERSONS)
+    if may_be_followed(world, active, world.now(), by_person=by_person):
         return ""
     if active.phase is not Phase.WATCHING:
         return f"version {last.version} waits until {active.id} has ended, which is in {place(active)}"
+    if by_person:
+        return f"version {last.version} waits until all has passed that {active.id} must pass"
     until = max(_watched_until(world, active), world.now())
     labels = "" if _is_proven(world, active) else ", and all that it must pass has passed"
     return (

@@ -58,7 +58,7 @@ class Releases:
 
     def propose(self, unit: str, cause: str, job: str = "") -> ReleaseState | None:
         """Open a release of `unit`, the result of `job`. None: it answers already, no route can hold it beside the champion, or another release has not ended
-        (one that was watched for as long as it must be is settled for it, and a first one that no gateway serves gives way)."""
+        (one that was watched for as long as it must be, or whose successor a person made, is settled for it, and a first one that no gateway serves gives way)."""
         champion, active = self.champion(), self.active()
         if (champion is not None and champion.unit == unit) or openings.is_apart(self._world, self._shelf, champion, unit):
             return None
@@ -68,9 +68,13 @@ class Releases:
                 words = f"superseded by version {self._shelf.unit(unit).version}, before any gateway served it"
                 self._apply(msgspec.structs.replace(active, superseded=True), way_back.order(active, words), (), words)
                 return None
-            if active.challenger == unit or not openings.may_be_followed(self._world, active, self._unmoved.get(active.id)):
+            by_person = openings.is_of_person(self._world, job)
+            if active.challenger == unit or not openings.may_be_followed(
+                self._world, active, self._unmoved.get(active.id), by_person=by_person
+            ):
                 return None
-            self._apply(active, Action(kind="settle", subject=f"release:{active.id}"), (), "superseded by a newer release")
+            why = openings.followed(self._world, active, job)
+            self._apply(active, Action(kind="settle", subject=f"release:{active.id}"), (), why)
         now = self._world.now()
         number, counter = self._world.number("release")
         found = states.open_release(f"r-{number:04d}", self._world.model, unit, champion.unit if champion else None, now, cause)

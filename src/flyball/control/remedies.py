@@ -14,7 +14,7 @@ from flyball.control import bounds, decisions, diagnoses, jobs, questions, tourn
 from flyball.control.releases import Releases
 from flyball.control.standing import standing
 from flyball.control.stopping import Stopping
-from flyball.control.todos import QUESTION, Todo
+from flyball.control.todos import OPENED, QUESTION, Todo
 from flyball.control.traffic import stop_of
 from flyball.control.unforeseen import tell_first
 from flyball.control.windows import SignalHistory, Signalled, SignalsAt
@@ -244,8 +244,9 @@ class Remedies:
     def _tell_of_question(self, todo: Todo, said: str) -> _Came:
         """One that was answered before anybody could be told is none any more."""
         asked = self._world.get("approval", str(todo.action.arguments[QUESTION]), Approval)
-        if asked is not None and asked.answer not in {None, VOID}:
-            return _Came("it was answered already", acted=False)
+        opened = todo.id.endswith(f".{OPENED}")
+        if asked is not None and asked.answer is not None and (opened or asked.answer != VOID):
+            return _Came("it was answered or closed already", acted=False)
         self._world.ports.notifier.notify(todo.action.subject, said)
         return _Came("a person was told of the question")
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from flyball.autopilot.entrants import Strategy
+from flyball.control.jobs import PERSONS
 from flyball.control.tournaments import order_of, trains
 from flyball.control.world import World
 from flyball.records.jobs import Job, JobStatus
@@ -23,7 +24,7 @@ def data_until(world: World, unit: Unit, version: Version | None) -> datetime | 
 
 def retrainings(world: World) -> tuple[datetime, ...]:
     """When each was started, whoever asked for it and whatever it came to. The one that gave the first version, and those that failed to before it, trained
-    nobody anew; nor did a plain run that came to a version that was there."""
+    nobody anew; nor did a person's plain run that came to a version that was there. (A policy's has looked: not counted, it would be ordered at every window.)"""
     started = sorted((job for job in world.all("job", Job) if trains(job)), key=lambda job: (len(job.id), job.id))
     first = next((place for place, job in enumerate(started) if job.status is JobStatus.REGISTERED), len(started))
     return tuple(job.requested_at for place, job in enumerate(started) if place > first and not _is_again(job, started[:place]))
@@ -31,5 +32,5 @@ def retrainings(world: World) -> tuple[datetime, ...]:
 
 def _is_again(job: Job, before: Sequence[Job]) -> bool:
     """Of a tournament whose winner was there before models were trained all the same."""
-    plain = job.status is JobStatus.REGISTERED and order_of(job) is None
+    plain = job.status is JobStatus.REGISTERED and order_of(job) is None and job.cause.startswith(PERSONS)
     return plain and job.version is not None and any(each.version == job.version for each in before)

@@ -24,10 +24,12 @@ class Todo(msgspec.Struct, frozen=True, kw_only=True):
 
 QUESTION = "question"
 """Of a notification: the approval that it tells of."""
+OPENED, CLOSED = "asked", "closed"
+"""How the id of one ends that tells of a question."""
 
 
 def told_of_question(approval: Approval, subject: str, words: str) -> tuple[Put, ...]:
     """A person is told that it was opened, or closed unanswered: written with it, so once each."""
-    todo_id = f"{approval.id}.{'asked' if approval.answer is None else 'closed'}"
+    todo_id = f"{approval.id}.{OPENED if approval.answer is None else CLOSED}"
     action = Action(kind="notify", subject=subject, arguments={"message": words, QUESTION: approval.id})
     return (put("todo", todo_id, Todo(id=todo_id, decision=approval.decision, action=action)),)
