@@ -68,10 +68,8 @@ class Releases:
                 words = f"superseded by version {self._shelf.unit(unit).version}, before any gateway served it"
                 self._apply(msgspec.structs.replace(active, superseded=True), way_back.order(active, words), (), words)
                 return None
-            by_person = openings.is_of_person(self._world, job)
-            if active.challenger == unit or not openings.may_be_followed(
-                self._world, active, self._unmoved.get(active.id), by_person=by_person
-            ):
+            of_person, looked = openings.is_of_person(self._world, job), self._unmoved.get(active.id)
+            if active.challenger == unit or not openings.may_be_followed(self._world, active, looked, by_person=of_person):
                 return None
             why = openings.followed(self._world, active, job)
             self._apply(active, Action(kind="settle", subject=f"release:{active.id}"), (), why)
