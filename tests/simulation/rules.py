@@ -285,10 +285,8 @@ class Rules:
                 command["status"] in ("done", "refused") and settled == 1,
                 f"the order {order} is {command['status']}, settled {settled} times",
             )
-            effects, done = (
-                self.effects[command["reason" if command["kind"] == "roll_back" else "actor"]],
-                command["status"] == "done",
-            )
+            of = f"ordered by {command['actor']}: {command['reason']}" if command["kind"] == "roll_back" else command["actor"]
+            effects, done = self.effects[of], command["status"] == "done"
             joined = command["kind"] == "drill" and effects == 0  # one that went on already
             hold(effects == done or joined, f"the order {order} is {command['status']}, and was carried out {effects} times")
         for (kind, subject), times in counts.items():
