@@ -15,7 +15,7 @@ from flyball.adapters.clock import SimulatedClock
 from flyball.capture.joined import Ints
 from flyball.control import incidents, maturing, queries
 from flyball.control.attending import blind
-from flyball.control.capture_told import LabelsTold
+from flyball.control.capture_told import CaptureTold, LabelsTold, labels_words
 from flyball.control.loop import tick_once
 from flyball.control.ports import Portion
 from flyball.control.standing import standing
@@ -259,6 +259,39 @@ def test_labels_that_join_nothing_are_told_until_others_join(tmp_path: Path) -> 
     assert sent(known[:30])[1] is False
     assert len(project.ledger.events(kinds=("labels.counted",))) == 2
     project.holds()
+
+
+def test_labels_of_which_most_join_nothing_for_months_are_told_a_few_times(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR))
+    project.version()
+    project.live(DAY)
+    observation, world = project.engine.observation, project.engine.world
+    join = observation.join
+    known = join.outcomes(project.champion().unit, 0, micros(project.clock.now())).ids[:40]
+    told = CaptureTold(world, observation)
+
+    def sent(unknown: list[str]) -> bool:
+        ids = [*known, *unknown]
+        at_us = micros(project.clock.now())
+        join.add(LabelBatch(at_us=at_us, model="shop", ids=ids, values=["yes"] * len(ids), observed_us=[None] * len(ids)))
+        project.clock.sleep(HOUR)
+        told.look()
+        return world.get("labels_told", "shop", LabelsTold).mostly_unknown
+
+    assert all([sent([f"wrong{hour}-{number}" for number in range(60)]) for hour in range(1_000)][10:])
+    # 60,000 are by a quarter more 36 times at most.
+    assert 10 < len(project.ledger.events(kinds=("labels.counted",))) < 40
+    assert [sent([]) for _ in range(400)][-1] is False
+
+
+def test_a_few_of_very_many_labels_that_join_nothing_are_not_told_unless_they_are_the_last() -> None:
+    def words(unknown: int, lately: tuple[int, int]) -> str:
+        counts = {"received": 1_000_000, "unknown": unknown, "received_lately": lately[0], "unknown_lately": lately[1]}
+        return labels_words(LabelsTold(at=START, future=0, invalid=0, **counts))
+
+    assert words(999, (900_000, 400)) == ""
+    assert words(1_000, (900_000, 400)) == "1,000,000 received, 1,000 for ids that nobody predicted"
+    assert words(40, (30, 25)) == "1,000,000 received, 40 for ids that nobody predicted"
 
 
 def fewer(record: Captured, kept: int) -> Captured:
