@@ -15,13 +15,14 @@ from flyball.adapters.clock import SimulatedClock
 from flyball.capture.joined import Ints
 from flyball.control import incidents, maturing, queries
 from flyball.control.attending import blind
-from flyball.control.capture_told import LabelsTold
+from flyball.control.capture_told import CaptureTold, LabelsTold, labels_words
 from flyball.control.loop import tick_once
 from flyball.control.ports import Portion
 from flyball.control.standing import standing
 from flyball.control.world import draft, micros, put
 from flyball.monitoring.operations import OperationsState
 from flyball.records.captured import Captured, CaptureDamage, LabelBatch, PredictionBatch
+from flyball.records.findings import WindowSummary
 from flyball.records.release import Drill
 
 MONITOR = {"min_rows": 20, "mature_share": 0.9}
@@ -260,6 +261,39 @@ def test_labels_that_join_nothing_are_told_until_others_join(tmp_path: Path) -> 
     project.holds()
 
 
+def test_labels_of_which_most_join_nothing_for_months_are_told_a_few_times(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR))
+    project.version()
+    project.live(DAY)
+    observation, world = project.engine.observation, project.engine.world
+    join = observation.join
+    known = join.outcomes(project.champion().unit, 0, micros(project.clock.now())).ids[:40]
+    told = CaptureTold(world, observation)
+
+    def sent(unknown: list[str]) -> bool:
+        ids = [*known, *unknown]
+        at_us = micros(project.clock.now())
+        join.add(LabelBatch(at_us=at_us, model="shop", ids=ids, values=["yes"] * len(ids), observed_us=[None] * len(ids)))
+        project.clock.sleep(HOUR)
+        told.look()
+        return world.get("labels_told", "shop", LabelsTold).mostly_unknown
+
+    assert all([sent([f"wrong{hour}-{number}" for number in range(60)]) for hour in range(1_000)][10:])
+    # 60,000 are by a quarter more 36 times at most.
+    assert 10 < len(project.ledger.events(kinds=("labels.counted",))) < 40
+    assert [sent([]) for _ in range(400)][-1] is False
+
+
+def test_a_few_of_very_many_labels_that_join_nothing_are_not_told_unless_they_are_the_last() -> None:
+    def words(unknown: int, lately: tuple[int, int]) -> str:
+        counts = {"received": 1_000_000, "unknown": unknown, "received_lately": lately[0], "unknown_lately": lately[1]}
+        return labels_words(LabelsTold(at=START, future=0, invalid=0, **counts))
+
+    assert words(999, (900_000, 400)) == ""
+    assert words(1_000, (900_000, 400)) == "1,000,000 received, 1,000 for ids that nobody predicted"
+    assert words(40, (30, 25)) == "1,000,000 received, 40 for ids that nobody predicted"
+
+
 def fewer(record: Captured, kept: int) -> Captured:
     """Its first rows or labels, as if those behind them lay in a frame that is damaged."""
     names = ("ids", "values", "observed_us", "rewards") if isinstance(record, LabelBatch) else ("ids", "keys", "scores")
@@ -301,6 +335,103 @@ def test_a_restart_on_less_than_a_window_was_judged_by_keeps_its_metrics_and_say
     project.clock.sleep(6 * HOUR)
     project.tick()
     assert not [window for window in project.windows() if window.held_in_part and window.start in before]
+    project.holds()
+
+
+def corrected(project: Project, ids: list[str]) -> None:
+    """A person says the opposite of each, and control has the time to look at it."""
+    told = {
+        name: value
+        for each in project.capture.read({}).records
+        if isinstance(each, LabelBatch)
+        for name, value in zip(each.ids, each.values, strict=True)
+    }
+    values = ["no" if told[name] == "yes" else "yes" for name in ids]
+    at_us = micros(project.clock.now())
+    project.capture.hand_over([LabelBatch(at_us=at_us, model="shop", ids=ids, values=values, observed_us=[None] * len(ids))])
+    looked(project)
+
+
+def looked(project: Project) -> None:
+    for _ in range(2):
+        project.clock.sleep(6 * HOUR)
+        project.tick()
+
+
+def within(window: WindowSummary, records: tuple[Captured, ...]) -> list[PredictionBatch]:
+    found = [each for each in records if isinstance(each, PredictionBatch)]
+    return [each for each in found if micros(window.start) <= each.at_us < micros(window.end)]
+
+
+def events(project: Project) -> tuple[int, int]:
+    return tuple(len(project.ledger.events(kinds=(kind,))) for kind in ("window.kept", "window.revised"))
+
+
+def lost(tmp_path: Path, rows: int) -> tuple[Project, WindowSummary, list[str]]:
+    """Control was started again on so many rows less of a judged window. Its ids that are left."""
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR))
+    project.version()
+    project.live(4 * DAY)
+    window = next(window for window in project.windows() if window.mature)
+    records = project.capture.read({}).records
+    cut = {}
+    for each in within(window, records):
+        less = min(rows, len(each.ids))
+        cut[id(each)], rows = fewer(each, len(each.ids) - less), rows - less
+    records = tuple(cut.get(id(each), each) for each in records)
+    project.capture = MemoryCapture()
+    project.capture.hand_over([each for each in records if each.ids])
+    with_ports(project, capture=project.capture)
+    looked(project)
+    return project, window, [name for each in within(window, records) for name in each.ids]
+
+
+def now_of(project: Project, window: WindowSummary) -> WindowSummary:
+    return next(each for each in project.windows() if (each.unit, each.start) == (window.unit, window.start))
+
+
+def test_labels_that_are_corrected_count_in_a_window_that_lost_a_row(tmp_path: Path) -> None:
+    project, window, ids = lost(tmp_path, 1)
+    assert now_of(project, window).metrics == window.metrics
+    assert events(project) == (1, 0)
+    with_ports(project, capture=project.capture)
+    looked(project)
+    assert events(project) == (1, 0)
+    corrected(project, ids)
+    now = now_of(project, window)
+    assert (now.metrics != window.metrics, now.held_in_part, now.judged_rows) == (True, "", len(ids))
+    assert events(project) == (1, 1)
+    project.holds()
+
+
+def test_labels_that_are_corrected_in_a_window_that_lost_many_rows_are_said_not_to_count(tmp_path: Path) -> None:
+    project, window, ids = lost(tmp_path, 30)
+    assert "is not counted" not in now_of(project, window).held_in_part
+    corrected(project, ids)
+    now = now_of(project, window)
+    assert (now.metrics, now.judged_by) == (window.metrics, window.judged_by)
+    assert now.held_in_part.endswith(f"of which {len(ids)} of {len(ids)} are held; what came or changed since is not counted")
+    with_ports(project, capture=project.capture)
+    looked(project)
+    assert events(project) == (2, 0)
+    project.holds()
+
+
+def test_labels_that_are_corrected_count_in_a_window_that_an_id_left_for_an_earlier_one(tmp_path: Path) -> None:
+    """Nothing is lost: a worker whose segment is read late was asked for it first."""
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR))
+    project.version()
+    project.live(4 * DAY)
+    window = [window for window in project.windows() if window.mature][1]
+    mine = within(window, project.capture.read({}).records)
+    first = msgspec.structs.replace(fewer(mine[0], 1), at_us=micros(window.start) - 5_000_000)
+    project.capture.hand_over([first])
+    looked(project)
+    assert "of which" in now_of(project, window).held_in_part
+    assert now_of(project, window).metrics == window.metrics
+    corrected(project, [name for each in mine for name in each.ids])
+    now = now_of(project, window)
+    assert (now.metrics != window.metrics, now.held_in_part) == (True, "")
     project.holds()
 
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:  # whoever only looks imports nothing of what observes
 
 FEW = 20
 """Labels that join nothing: fewer are a slip or two, or came before their predictions."""
+SHARE = 1_000
+"""Labels received of which one that joins nothing is a slip, too, however many they are by now."""
 MOVED = 4
 """Part of them by which their number must have moved to be told anew: while an import goes on it would be told every second."""
 APART = timedelta(minutes=10)
@@ -43,7 +45,8 @@ class LabelsTold(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CaptureTold:
-    """Records it. Each once: a damaged place by where it lies, labels when their numbers have moved."""
+    """Records it. Each once: a damaged place by where it lies, labels when their numbers have moved, or most that come join nothing and did not, or do
+    again."""
 
     def __init__(self, world: World, observation: "Observation") -> None:
         self._world = world
@@ -79,13 +82,14 @@ class CaptureTold:
         )
         if not now - before.at >= APART and now >= before.at:
             return
-        moved = abs(unknown + future + invalid - before.astray) >= max(FEW, before.astray // MOVED)
-        if not moved and not (before.mostly_unknown and received - before.received >= FEW):
-            return
         lately = max(received - before.received, 0), max(unknown - before.unknown, 0)
         found = LabelsTold(
             at=now, received=received, unknown=unknown, future=future, invalid=invalid, received_lately=lately[0], unknown_lately=lately[1]
         )  # fmt: skip
+        moved = abs(found.astray - before.astray) >= max(FEW, before.astray // MOVED)
+        turned = found.mostly_unknown != before.mostly_unknown and lately[0] >= FEW
+        if not moved and not turned:
+            return
         payload = {"received": received, "unknown": unknown, "future": future, "invalid": invalid}
         model = self._world.model
         self._world.record(draft(now, "labels.counted", f"model:{model}", payload, (put("labels_told", model, found),)))
@@ -119,10 +123,10 @@ def labels_told(world: World) -> str:
 
 
 def labels_words(told: LabelsTold) -> str:
-    """Empty: hardly any goes astray."""
+    """Empty: hardly any goes astray, and most of the last did not."""
     parts = [
         (told.unknown, "for ids that nobody predicted"), (told.invalid, "that are no label of this model"), (told.future, "observed later than they came"),
     ]  # fmt: skip
-    if told.astray < FEW:
+    if told.astray < FEW or (SHARE * told.astray < told.received and not told.mostly_unknown):
         return ""
     return f"{told.received:,} received, {', '.join(f'{count:,} {what}' for count, what in parts if count)}"

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 
 from flyball.capture.join import LabelJoin
@@ -25,6 +26,10 @@ from flyball.stats.losses import bounded_loss
 
 BEFORE = 8
 """Windows whose labels tell what the next one's hang on: fewer rows than theirs may not show it, and were taken for a plain sample otherwise."""
+
+NEARLY_ALL = 0.99
+"""Part of its rows, and of its labels, by which a window is judged anew when its labels are corrected: a hundredth that is not there moves a metric by
+little, a correction that is passed over by all that was wrong. Of much less, no judgement is better than that of all."""
 
 
 class Read(NamedTuple):
@@ -79,14 +84,28 @@ def read(window: WindowSummary, join: LabelJoin, now_us: int) -> Read:
     return Read(WindowRows(*asked[:4]), asked.ids, join.rows_of(window.unit, Span(start_us, end_us, now_us)))
 
 
-def held_in_part(window: WindowSummary, found: Read, labels: int) -> str:
-    """What was judged and is not there any more, in words; empty: all is. `labels`: as `window.labels` counts them. Labels and answers only ever come, so
-    fewer are a segment that is damaged, gone, or cannot be read now."""
-    rows, before = len(found.asked.at_us), window.judged_rows
-    if labels >= window.labels and rows >= (before or 0):
-        return ""
-    judged = f"{window.labels} labels" if before is None else f"{window.labels} labels of {before} rows"
-    return f"judged by {judged}, of which {labels} of {rows} are held"
+def kept(window: WindowSummary, found: Read, labels: int) -> WindowSummary | None:
+    """As it is told when it keeps the metrics that it was judged by, since of those rows and labels less is held; None: it is to be judged anew. `labels`: as
+    `window.labels` counts them. Fewer are a segment that is damaged, gone, or cannot be read now, or an id whose earlier answer, of another window, was
+    read later. Others without being fewer still are labels that were corrected, or came."""
+    rows, before, digest = len(found.asked.at_us), window.judged_rows or 0, found.digest
+    if labels >= window.labels and rows >= before:
+        return None
+    if digest == window.held_by:
+        return window
+    came = bool(window.held_by) and labels >= window.held_labels and rows >= window.held_rows
+    if came and labels >= NEARLY_ALL * window.labels and rows >= NEARLY_ALL * before:
+        return None
+    judged = f"{window.labels} labels" if window.judged_rows is None else f"{window.labels} labels of {before} rows"
+    words = f"judged by {judged}, of which {labels} of {rows} are held"
+    if came:
+        words += "; what came or changed since is not counted"
+    return msgspec.structs.replace(window, held_in_part=words, held_by=digest, held_labels=labels, held_rows=rows)
+
+
+def held_whole(window: WindowSummary) -> WindowSummary:
+    """All is held that it is judged by."""
+    return msgspec.structs.replace(window, held_in_part="", held_by="", held_labels=0, held_rows=0)
 
 
 def judged(world: World, observation: Observation, window: WindowSummary, found: Read, known: Sequence[str]) -> Judged:

@@ -322,15 +322,17 @@ class Maturing:
                 moved.append((key, revised))
 
     def _revised_anew(self, window: WindowSummary, join: LabelJoin) -> WindowSummary:
-        """To a controller that was started again every label is new: what was judged by the same ones is not read from a registry to say so again. Fewer
-        than it was judged by never replace a better judgement."""
+        """To a controller that was started again every label is new: what was judged by the same ones is not read from a registry to say so again. Far
+        fewer than it was judged by never replace a better judgement."""
         read = self._read(window, join)
         if read.digest == window.judged_by:
-            return msgspec.structs.replace(window, held_in_part="") if window.held_in_part else window
+            return judging_labels.held_whole(window)
         labels = join.labelled(micros(window.start), micros(window.end))
-        if lacking := judging_labels.held_in_part(window, read, labels):
-            return msgspec.structs.replace(window, held_in_part=lacking)
-        window = msgspec.structs.replace(window, labels=labels, judged_by=read.digest, judged_rows=len(read.ids), held_in_part="")
+        if (kept := judging_labels.kept(window, read, labels)) is not None:
+            return kept
+        window = msgspec.structs.replace(
+            judging_labels.held_whole(window), labels=labels, judged_by=read.digest, judged_rows=len(read.ids)
+        )
         if self._by_features_gone(window):
             return window
         found = self._judged(window, read)

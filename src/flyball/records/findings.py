@@ -228,4 +228,10 @@ class WindowSummary(msgspec.Struct, frozen=True, kw_only=True):
     judged_rows: int | None = None
     """Of it, answered and held when it was judged; None: immature, or of a release that did not keep it."""
     held_in_part: str = ""
-    """What of that is held no longer, in words, as segments are damaged or gone: the metrics stay. Empty: all is."""
+    """What of that is held no longer, in words, as segments are damaged or gone, or an id was asked before elsewhere: the metrics stay. Empty: all is."""
+    held_by: str = ""
+    """Digest of the rows and labels that were held when that was told; empty: all are, or of a release that did not keep it."""
+    held_labels: int = 0
+    """Of them, as `labels` counts."""
+    held_rows: int = 0
+    """Of them, as `judged_rows` counts."""
