@@ -105,19 +105,6 @@ def test_a_damaged_frame_costs_itself_where_its_length_leads_to_a_whole_one(tmp_
     assert (numbers(found.records), found.damaged) == ([8], ())
 
 
-def test_two_damaged_frames_behind_one_another_cost_the_rest(tmp_path: Path) -> None:
-    """The length of the first leads to nothing that is known to be a frame."""
-    frames = framed(0, 6)
-    data = bytearray(MAGIC + b"".join(frames))
-    at = len(MAGIC) + sum(map(len, frames[:2]))
-    for number in (2, 3):
-        data[len(MAGIC) + sum(map(len, frames[:number])) + 12] ^= 1
-    segment(tmp_path, "0-1-000001.seg", bytes(data))
-    found = CaptureFiles(tmp_path).read({})
-    assert numbers(found.records) == [0, 1]
-    assert [(each.offset, each.bytes) for each in found.damaged] == [(at, len(data) - at)]
-
-
 def test_a_damaged_length_costs_the_rest_of_its_segment_and_is_counted_exactly(tmp_path: Path) -> None:
     frames = framed(0, 5)
     data = bytearray(MAGIC + b"".join(frames))

@@ -24,7 +24,7 @@ fourteen times their bytes while they are decoded; with 64 MiB a start took 800 
 
 class CaptureFiles:
     """`DIR/capture/*.seg`. A cursor's entry is the offset of the first byte that was not read. A damaged frame is passed over, with all behind it (and
-    the entry is the segment's size) unless its length leads to a whole one. `damaged()` lists what this reader came to."""
+    the entry is the segment's size) unless lengths lead to a whole one. `damaged()` lists what this reader came to."""
 
     def __init__(
         self,
@@ -43,10 +43,12 @@ class CaptureFiles:
         self._lost: dict[tuple[str, int], int] = {}
 
     def read(self, cursor: Mapping[str, int], since_us: int = 0) -> Portion:
-        found: list[Captured] = []
+        found = _Found()
         unread: list[tuple[str, str]] = []
-        following, budget, before = dict(cursor), self._at_once or READ_BYTES, len(self._damaged)
-        for path in self._listed():
+        following, budget = dict(cursor), self._at_once or READ_BYTES
+        paths = self._listed()
+        found.ended.update(_followed(paths))
+        for path in paths:
             if budget <= 0:
                 break
             start = size = following.get(path.name, 0)
@@ -65,8 +67,9 @@ class CaptureFiles:
             except OSError as error:
                 self._refused[path.name] = CaptureDamage(segment=path.name, offset=start, bytes=size - start)
                 unread.append((path.name, error.strerror or type(error).__name__))
-        damaged = tuple(self._damaged.values())[before:]
-        return Portion(tuple(found), following, more=budget <= 0, unread=tuple(unread), damaged=damaged)
+        damaged = tuple(each for each in found.damaged if (each.segment, each.offset) not in self._damaged)
+        self._damaged.update(((each.segment, each.offset), each) for each in found.damaged)
+        return Portion(tuple(found.records), following, more=budget <= 0, unread=tuple(unread), damaged=damaged)
 
     def segments(self) -> tuple[str, ...]:
         """Names of the segments that are there, in the order in which they are read."""
@@ -95,7 +98,7 @@ class CaptureFiles:
     def torn(self, cursor: Mapping[str, int]) -> tuple[CaptureDamage, ...]:
         """What lies behind `cursor` in segments whose worker has gone on to another: records that a killed writer began. Their answers never left."""
         found = []
-        for path in self._followed():
+        for path in _followed(self._paths()):
             at = cursor.get(path.name, 0)
             with suppress(FileNotFoundError):
                 if at < (size := path.stat().st_size):
@@ -111,11 +114,7 @@ class CaptureFiles:
     def _paths(self) -> list[Path]:
         return sorted(self._directory.glob("*.seg"), key=_order)
 
-    def _followed(self) -> list[Path]:
-        """Segments whose worker has gone on to another."""
-        return [path for path, following in pairwise(self._paths()) if _order(path)[0] == _order(following)[0]]
-
-    def _segment(self, path: Path, start: int, until: int, found: list[Captured]) -> tuple[int, OSError | None]:
+    def _segment(self, path: Path, start: int, until: int, found: "_Found") -> tuple[int, OSError | None]:
         """Read complete frames from `start`, at most to `until` or one frame beyond it; returns where to go on, and what kept it from reading so far. Raises
         OSError where it cannot be opened."""
         chunk = min(CHUNK_BYTES, self._at_once or CHUNK_BYTES)
@@ -128,15 +127,18 @@ class CaptureFiles:
                 except OSError as error:
                     return at, error  # what was read counts; the next look comes to the same place
                 seen = unframe(data)
-                whole = self._decode(seen.payloads, found)
-                if seen.damaged or whole < len(seen.payloads) or _no_magic(at, data):
-                    at += _length(seen.payloads[:whole], data, at)
+                damaged = seen.damaged or _no_magic(at, data)
+                at += seen.consumed
+                self._decode(path.name, at, seen.payloads, found)
+                if damaged:
+                    begun = at
                     try:
-                        at = self._pass_over(path, file, at)
+                        at = _pass_over(path, file, at, found)
                     except OSError as error:
                         return at, error
+                    if at == begun:
+                        break  # what it leads to is still being written: left for later
                     continue
-                at += seen.consumed
                 if seen.consumed:
                     want = chunk
                 elif len(data) < want:
@@ -145,35 +147,70 @@ class CaptureFiles:
                     want *= 4  # one frame is longer than the chunk
         return at, None
 
-    def _decode(self, payloads: list[bytes], found: list[Captured]) -> int:
-        """How many could be read, from the first on."""
-        for number, payload in enumerate(payloads):
+    def _decode(self, segment: str, end: int, payloads: list[bytes], found: "_Found") -> None:
+        """One that is no record costs only itself: its checksum is right, so its length is. `end`: of the last one's frame."""
+        at = end - sum(HEADER_BYTES + len(payload) for payload in payloads)
+        for payload in payloads:
+            size = HEADER_BYTES + len(payload)
             try:
-                found.append(self._decoder.decode(payload))
+                found.records.append(self._decoder.decode(payload))
             except msgspec.DecodeError:
-                return number
-        return len(payloads)
+                found.note(segment, at, size)
+            at += size
 
-    def _pass_over(self, path: Path, file: BinaryIO, offset: int) -> int:
-        """Where to go on behind a damaged frame. Raises OSError."""
-        size = file.seek(0, 2)
-        end = behind(file, offset, size)
-        self._damaged[path.name, offset] = CaptureDamage(segment=path.name, offset=offset, bytes=end - offset)
-        return end
+
+class _Found:
+    """What one call came to."""
+
+    def __init__(self) -> None:
+        self.records: list[Captured] = []
+        self.damaged: list[CaptureDamage] = []
+        self.ended: set[Path] = set()
+        """Segments whose worker has gone on to another: no more bytes are waited for."""
+
+    def note(self, segment: str, offset: int, size: int) -> None:
+        """Places without a gap are one, so that a whole segment of them is not an event for each frame."""
+        last = self.damaged[-1] if self.damaged else None
+        if last is not None and (last.segment, last.offset + last.bytes) == (segment, offset):
+            self.damaged.pop()
+            offset, size = last.offset, last.bytes + size
+        self.damaged.append(CaptureDamage(segment=segment, offset=offset, bytes=size))
+
+
+def _pass_over(path: Path, file: BinaryIO, offset: int, found: _Found) -> int:
+    """Where to go on behind a damaged frame; `offset`: it cannot be said yet. Raises OSError."""
+    size = file.seek(0, 2)
+    end = behind(file, offset, size)
+    if end == offset and path in found.ended:
+        end = size
+    if end > offset:
+        found.note(path.name, offset, end - offset)
+    return end
 
 
 def behind(file: BinaryIO, offset: int, size: int) -> int:
-    """Where the frame behind a damaged one begins, if its length leads to one that is whole; else the segment's end: no other place is known."""
+    """Where the first whole frame behind a damaged one begins, as lengths lead to it; the segment's end where they lead to none: no other place is known.
+    `offset` where they lead to a frame that is not all there: were the end taken, the rest of that frame would be read as damage, and all behind it."""
     if offset < len(MAGIC):
         return size
     file.seek(offset)
-    after = offset + frame_bytes(file.read(HEADER_BYTES))
-    if not offset < after < size:
-        return size
-    file.seek(after)
-    head = file.read(HEADER_BYTES)
-    rest = file.read(max(frame_bytes(head) - HEADER_BYTES, 0))
-    return after if unframe(head + rest).payloads else size
+    length = frame_bytes(file.read(HEADER_BYTES))
+    after = offset + length
+    while length and after < size:
+        file.seek(after)
+        head = file.read(HEADER_BYTES)
+        length = frame_bytes(head)
+        if size - after < HEADER_BYTES or after + length > size:
+            return offset
+        if length and unframe(head + file.read(length - HEADER_BYTES)).payloads:
+            return after
+        after += length
+    return size
+
+
+def _followed(paths: list[Path]) -> list[Path]:
+    """Segments whose worker has gone on to another."""
+    return [path for path, following in pairwise(paths) if _order(path)[0] == _order(following)[0]]
 
 
 def _order(path: Path) -> tuple[str, int, str]:
@@ -185,9 +222,3 @@ def _order(path: Path) -> tuple[str, int, str]:
 
 def _no_magic(at: int, data: bytes) -> bool:
     return at == 0 and len(data) >= len(MAGIC) and not data.startswith(MAGIC)
-
-
-def _length(payloads: list[bytes], data: bytes, at: int) -> int:
-    """Bytes of the frames of `payloads`, with the magic at the beginning of a segment."""
-    head = len(MAGIC) if at == 0 and data.startswith(MAGIC) else 0
-    return head + sum(8 + len(payload) for payload in payloads)

@@ -5,7 +5,9 @@ asked for twice with the same answer, the earliest. (Each worker's shadows come 
 prediction with its label; control rebuilds it from the segments when it starts.
 
 Forgetting keeps to that: once `forget(until)` was called, the join is that of the records that were made from then on, whenever it was called. (But for
-labels received before `until` of predictions made after it: a label that came before its prediction. They stay until the join is built anew.)
+labels received before `until` of predictions made after it: a label that came before its prediction. They stay until the join is built anew. And for ids
+that were asked for before `until` and again after it: where the earlier answer was held when the later one came, both are forgotten, as the later was a
+repetition; where it was not, as after a start, the later is a prediction of its own.)
 """
 
 import zlib

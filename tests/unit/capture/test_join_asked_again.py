@@ -79,6 +79,23 @@ def test_rows_that_moved_are_found_in_their_own_time() -> None:
     assert found.outcomes("u1", 8_000, 10_000).ids == ["s"]
 
 
+def test_of_an_id_asked_for_across_what_is_forgotten_a_repetition_goes_with_the_first_and_after_a_start_it_counts() -> None:
+    """The one exception to "whenever it was forgotten" that the module names for predictions."""
+    first, again, label = (
+        predictions(["a"], 1 * COHORT_US, score=0.2),
+        predictions(["a"], 5 * COHORT_US, score=0.9),
+        labels(["a"], 6 * COHORT_US),
+    )
+    running = joined([first, again, label])
+    running.forget(3 * COHORT_US)
+    started = LabelJoin("binary", ("0", "1"), 1)
+    started.forget(3 * COHORT_US)
+    for record in (first, again, label):
+        started.add(record)
+    assert running.counts().predictions == 0
+    assert (started.counts().predictions, started.counts().labels_joined, started.counts().records_too_old) == (1, 1, 1)
+
+
 def lived(draw: np.random.Generator, workers: int) -> list[list[Captured]]:
     """Each worker's records as it wrote them: a shadow after the answer that was shown. Asks of one id are minutes apart, or two of them tenths of a second."""
     made: list[list[Captured]] = [[] for _ in range(workers)]
