@@ -118,6 +118,16 @@ def test_a_threshold_inside_the_model_is_passed_over_only_where_flyball_yaml_say
         assert "serve: {threshold: 0.1}" in refused.value.next_step
 
 
+def test_a_threshold_that_was_tuned_on_single_precision_is_found(tmp_path: Path) -> None:
+    """scikit-learn gives it as a float32."""
+    tuned = "TunedThresholdClassifierCV(LogisticRegression(), scoring='recall')"
+    own = OWN.replace("FixedThresholdClassifier(LogisticRegression(), threshold=0.1)", tuned)
+    own = own.replace("FixedThresholdClassifier", "TunedThresholdClassifierCV")
+    with pytest.raises(TrainingError, match=r"threshold of its own, 0\.\d+") as refused:
+        run_steps(request(project(tmp_path / "p", own), at(None)), Told())
+    assert "write `serve: {threshold: 0." in refused.value.next_step
+
+
 def test_another_threshold_than_the_models_is_told_where_it_is_declared(tmp_path: Path) -> None:
     told = Told()
     run_steps(request(project(tmp_path / "p", OWN), at(0.4)), told)

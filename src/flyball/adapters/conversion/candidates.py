@@ -39,14 +39,18 @@ def _of_scikit_learn(estimator: Any, signature: Signature) -> list[Variant]:
     columns = partial(onnx_graph.of_columns, estimator, signature)
     steps: Any = getattr(estimator, "steps", None)
     variants = [Variant("ONNX", columns)]
+    finest: list[Variant] = []
     if len({column.type is ColumnType.CATEGORY for column in signature.columns}) == 1:
         # Most estimators take one matrix; a pipeline may choose among the columns by name.
         matrix = Variant("ONNX of one matrix", partial(onnx_graph.of_one_matrix, estimator, signature))
         variants.insert(1 if steps else 0, matrix)
+        if not steps and signature.columns[0].type is not ColumnType.CATEGORY:
+            of_matrix = partial(onnx_graph.of_one_matrix, estimator, signature, double=True)
+            finest = [Variant("ONNX of one matrix in double precision", of_matrix, finer=True)]
     # What comes before trees computes in double precision, and rounded otherwise a value at a split goes the other way; the doubles cost nothing (ADR 6).
     exact_first = bool(steps) and type(steps[-1][1]).__name__.startswith(_TREES)
     double = Variant("ONNX in double precision", partial(columns, double=True), finer=not exact_first)
-    return [double, *variants] if exact_first else [*variants, double]
+    return [double, *variants] if exact_first else [*variants, double, *finest]
 
 
 def _bare_booster(estimator: Any) -> Any:

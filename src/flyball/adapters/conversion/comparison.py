@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from flyball.adapters import estimators
-from flyball.adapters.conversion.edges import MISSING, far, near
+from flyball.adapters.conversion.edges import MISSING, far, near, rows_at
 from flyball.adapters.runtimes import Model
 from flyball.records.scores import Scores
 from flyball.records.signature import Signature
@@ -57,33 +57,43 @@ def rows_to_compare(estimator: Any, features: pl.DataFrame, holdout: pl.DataFram
     refuses_missing = []
     base = holdout.gather_every(max(1, holdout.height // 3)).head(3)
     parts, words = _trained_on(estimator, features, holdout, signature)
-    kept = [holdout, *parts]
-    for name, rows in near(features, base, signature).items():
+    edges = near(features, signature)
+    rows = rows_at(edges, base)
+    answered = np.ones(rows.height, dtype=bool)
+    first = 0
+    for edge in edges:
+        after = first + len(edge.values) * base.height
         try:
-            estimators.score(estimator, rows, signature)
-            kept.append(rows)
+            estimators.score(estimator, rows[first:after], signature)
         except Exception as error:  # noqa: BLE001 - the user's estimator: what it cannot answer is told, not compared
-            refused.append(_in_words(name, error))
-            refuses_missing += [column.name for column in signature.columns if name == f"{MISSING} of {column.name}"]
-    distant = _answered(estimator, far(features, base, signature), signature)
-    frame = pl.concat([*kept, *distant])
+            answered[first:after] = False
+            refused.append(_in_words(edge.name, error))
+            refuses_missing += [edge.column.name] if edge.name == f"{MISSING} of {edge.column.name}" else []
+        first = after
+    distant = _answered(estimator, rows_at(far(features, signature), base), base.height, signature)
+    frame = pl.concat([holdout, *parts, rows.filter(answered), distant])
     scores = estimators.score(estimator, frame, signature)
-    return Compared(frame, scores, (*words, *refused), tuple(refuses_missing), sum(each.height for each in distant))
+    return Compared(frame, scores, (*words, *refused), tuple(refuses_missing), distant.height)
 
 
 def _in_words(what: str, error: Exception) -> str:
     return f"the trained model refuses {what}: {type(error).__name__}: {' '.join(str(error).split())[:120]}"
 
 
-def _answered(estimator: Any, parts: list[pl.DataFrame], signature: Signature) -> list[pl.DataFrame]:
+def _answered(estimator: Any, rows: pl.DataFrame, at_once: int, signature: Signature) -> pl.DataFrame:
     """Those that the estimator answers: all at once first, since hundreds of columns would be thousands of calls. The others nobody asks for, and are not told."""
-    if not parts:
-        return []
+    if not rows.height or _answers(estimator, rows, signature):
+        return rows
+    firsts = range(0, rows.height, at_once)
+    return rows.filter(np.repeat([_answers(estimator, rows.slice(first, at_once), signature) for first in firsts], at_once))
+
+
+def _answers(estimator: Any, rows: pl.DataFrame, signature: Signature) -> bool:
     try:
-        estimators.score(estimator, pl.concat(parts), signature)
+        estimators.score(estimator, rows, signature)
     except Exception:  # noqa: BLE001 - the user's estimator
-        return [] if len(parts) == 1 else [found for part in parts for found in _answered(estimator, [part], signature)]
-    return parts
+        return False
+    return True
 
 
 def _trained_on(

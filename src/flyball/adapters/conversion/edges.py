@@ -1,7 +1,8 @@
 """Rows at and beyond the edges of what was seen."""
 
 from collections.abc import Iterator
-from typing import Any
+from itertools import groupby
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -16,26 +17,38 @@ _FAR = (1e3, 1e4, 1e6)
 _LARGEST = float(np.finfo(np.float32).max)
 
 
-def near(features: pl.DataFrame, base: pl.DataFrame, signature: Signature) -> dict[str, pl.DataFrame]:
-    """By name, the rows `base` with one column each at its edge: missing, unseen, extreme."""
-    return {
-        f"{kind} values of {column.name}": _with(base, column, features[column.name], values)
+class Edge(NamedTuple):
+    name: str
+    column: Column
+    values: list[Any]
+
+
+def near(features: pl.DataFrame, signature: Signature) -> list[Edge]:
+    """Each column at its edge: missing, unseen, extreme."""
+    return [
+        Edge(f"{kind} values of {column.name}", column, values)
         for column in signature.columns
         for kind, values in _near(column, features[column.name])
-    }
-
-
-def far(features: pl.DataFrame, base: pl.DataFrame, signature: Signature) -> list[pl.DataFrame]:
-    """The rows `base` with one column each thousands of times as far out as it ever was."""
-    return [
-        _with(base, column, features[column.name], [value])
-        for column in signature.columns
-        for value in _far(column, features[column.name])
     ]
 
 
-def _with(base: pl.DataFrame, column: Column, seen: pl.Series, values: list[Any]) -> pl.DataFrame:
-    return pl.concat(base.with_columns(pl.lit(value, dtype=seen.dtype).alias(column.name)) for value in values)
+def far(features: pl.DataFrame, signature: Signature) -> list[Edge]:
+    """Each column thousands of times as far out as it ever was."""
+    return [Edge(f"far values of {column.name}", column, _far(column, features[column.name])) for column in signature.columns]
+
+
+def rows_at(edges: list[Edge], base: pl.DataFrame) -> pl.DataFrame:
+    """The rows `base` once for each value of the edges, in their order. One frame: a small one for each value of hundreds of columns took gigabytes."""
+    rows = base[np.tile(np.arange(base.height), sum(len(edge.values) for edge in edges))]
+    columns = {name: rows[name] for name in rows.columns}
+    start = 0
+    for name, group in groupby(edges, key=lambda edge: edge.column.name):
+        values = [value for edge in group for value in edge.values for _ in range(base.height)]
+        plain = columns[name]
+        put = pl.Series(name, values).cast(plain.dtype)
+        columns[name] = pl.concat([plain.head(start), put, plain.slice(start + len(put))], rechunk=True)
+        start += len(put)
+    return pl.DataFrame(columns)
 
 
 def _near(column: Column, seen: pl.Series) -> Iterator[tuple[str, list[Any]]]:

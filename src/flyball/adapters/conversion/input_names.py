@@ -37,9 +37,9 @@ def name_inputs(model: Any, signature: Signature) -> None:
     _rename(model.graph, lambda name: columns[name] if name in columns else other(name))
 
 
-def put_columns_before(model: Any, signature: Signature, matrix: str) -> None:
-    """One input a column instead of the input `matrix`."""
-    from onnx import helper
+def put_columns_before(model: Any, signature: Signature, matrix: str, *, double: bool = False) -> None:
+    """One input a column instead of the input `matrix`, which is of float64 where `double`."""
+    from onnx import TensorProto, helper
 
     names = [column.name for column in signature.columns]
     if _all_names(model.graph).intersection(names):
@@ -47,7 +47,10 @@ def put_columns_before(model: Any, signature: Signature, matrix: str) -> None:
         _rename(model.graph, apart)
         matrix = apart(matrix)
     replace_inputs(model, signature)
-    model.graph.node.insert(0, helper.make_node("Concat", names, [matrix], axis=1))
+    single = apart_from(signature)(f"{matrix}/single") if double else matrix
+    model.graph.node.insert(0, helper.make_node("Concat", names, [single], axis=1))
+    if double:
+        model.graph.node.insert(1, helper.make_node("Cast", [single], [matrix], to=TensorProto.DOUBLE))
 
 
 def replace_inputs(model: Any, signature: Signature) -> None:

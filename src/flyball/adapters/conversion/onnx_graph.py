@@ -47,14 +47,17 @@ def of_columns(estimator: Any, signature: Signature, *, double: bool = False) ->
     return bytes(model.SerializeToString())
 
 
-def of_one_matrix(estimator: Any, signature: Signature) -> bytes:
-    """For an estimator that takes all columns as one matrix: converted so, with the columns put together in front of it."""
-    from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+def of_one_matrix(estimator: Any, signature: Signature, *, double: bool = False) -> bytes:
+    """For an estimator that takes all columns as one matrix: converted so, with the columns put together in front of it. `double`, of numbers: as above."""
+    from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
 
     texts = signature.columns[0].type is ColumnType.CATEGORY
-    kind = (StringTensorType if texts else FloatTensorType)([None, len(signature.columns)])
+    number = DoubleTensorType if double else FloatTensorType
+    kind = (StringTensorType if texts else number)([None, len(signature.columns)])
     model = _converted(estimator, signature, [(MATRIX, kind)])
-    put_columns_before(model, signature, MATRIX)
+    put_columns_before(model, signature, MATRIX, double=double)
+    if double:
+        _correct_output(model)
     return bytes(model.SerializeToString())
 
 

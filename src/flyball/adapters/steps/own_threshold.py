@@ -70,7 +70,8 @@ def _threshold_of(estimator: Any) -> float | None:
     for _ in range(_DEEPEST):
         for name in ("best_threshold_", "threshold"):
             value = getattr(estimator, name, None)
-            if isinstance(value, int | float) and not isinstance(value, bool):
+            # Of single precision where the model was asked with float32, as Flyball asks it.
+            if isinstance(value, int | float | np.floating) and not isinstance(value, bool):
                 return float(value)
         steps = getattr(estimator, "steps", None)
         estimator = steps[-1][1] if steps else getattr(estimator, "best_estimator_", None)
