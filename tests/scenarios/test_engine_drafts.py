@@ -155,7 +155,7 @@ def test_a_rollback_with_nothing_up_is_what_its_release_says(tmp_path: Path) -> 
     project.version()
     project.roll_back("a bad idea")
     report = release_report.report(project.door, None)
-    assert (report.release.phase, report.words) == (Phase.ROLLING_BACK, "a bad idea")
+    assert (report.release.phase, report.words) == (Phase.ROLLING_BACK, "ordered by user:me: a bad idea")
 
 
 @pytest.mark.parametrize("trouble", ["unheard", "taken by one"])

@@ -195,8 +195,9 @@ def test_a_rollback_with_nowhere_to_go_is_told_to_a_person(tmp_path: Path, damag
     commands.answer(project.door, project.approvals()[-1].id, yes=True, actor="user:me", reason="")
     project.tick()
     assert project.champion() == champion
-    ((_, words),) = project.told.heard
+    (_, asked), (_, words) = project.told.heard
+    assert "flyball approve" in asked
     assert ("no earlier unit is whole" if damaged == 1 else f"flyball rollback goes to {champion.verified[0]}") in words
     assert decisions.recorded(project.door)
     project.live(6 * HOUR)
-    assert len(project.told.heard) == 1
+    assert len(project.told.heard) == 2
