@@ -80,7 +80,7 @@ def waits(world: World) -> str:
         return ""
     if stop_of(world) is not None:
         return f"version {last.version} waits: the model is stopped"
-    by_person = last.cause.startswith(jobs.PERSONS)
+    by_person = is_of_person(world, last.id)
     if may_be_followed(world, active, world.now(), by_person=by_person):
         return ""
     if active.phase is not Phase.WATCHING:
