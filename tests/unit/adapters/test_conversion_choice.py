@@ -7,10 +7,11 @@ from converted import converted, frame, labels
 from lightgbm import LGBMRegressor
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, RandomForestRegressor
 from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, QuantileTransformer
 
-from flyball.adapters.conversion.timing import Timing, fastest
+from flyball.adapters.conversion.timing import Timing, faster_as_trained, fastest
 from flyball.records.unit import Format
 
 
@@ -25,6 +26,31 @@ def test_a_form_that_is_far_behind_at_many_rows_is_out() -> None:
 def test_a_hair_does_not_displace_the_form_before_it() -> None:
     assert fastest([Timing(10.0, 500.0), Timing(9.0, 500.0)]) == 0
     assert fastest([Timing(10.0, 500.0), Timing(7.9, 500.0)]) == 1
+
+
+@pytest.mark.parametrize(
+    ("form", "trained", "wins"),
+    [
+        pytest.param(Timing(5_000.0, 50_000.0), Timing(1_000.0, 5_000.0), True, id="slower at both"),
+        pytest.param(Timing(200.0, 50_000.0), Timing(1_000.0, 5_000.0), False, id="quicker at one row"),
+        pytest.param(Timing(5_000.0, 4_000.0), Timing(1_000.0, 5_000.0), False, id="quicker at many"),
+        pytest.param(Timing(900.0, 5_000.0), Timing(400.0, 1_000.0), False, id="not by more than a process of its own costs"),
+    ],
+)
+def test_code_is_served_only_where_it_is_clearly_faster_at_both(form: Timing, trained: Timing, wins: bool) -> None:
+    assert faster_as_trained(form, trained) is wins
+
+
+def test_nearest_neighbours_whose_onnx_computes_every_distance_are_served_as_code() -> None:
+    rows = frame(4000).select("a")
+    model = KNeighborsRegressor(15, algorithm="kd_tree").fit(rows.to_numpy(), labels(frame(4000), "regression"))
+    served = converted(model, "regression", ["a"])
+    assert served.format is Format.CODE, served.words
+    assert served.parity == 0.0
+    assert any(words.endswith("served as code, which is faster at both") for words in served.words)
+    assert served.otherwise is not None
+    assert served.otherwise.format is Format.ONNX
+    assert served.otherwise.parity <= 1e-5
 
 
 def test_the_figures_of_all_forms_are_told() -> None:

@@ -182,6 +182,37 @@ def test_a_run_fails_where_its_model_reads_a_file_of_the_project(tmp_path: Path)
         run_steps(request(directory, spec(data={"features": ["hour", "wind"]})), Told())
 
 
+NEIGHBOURS = """
+from pathlib import Path
+
+from sklearn.neighbors import KNeighborsRegressor
+
+HERE = Path(__file__).parent
+
+class Kept:
+    def __setstate__(self, state):
+        self.weight = (HERE / "lookup.json").read_text() if {reads} else state
+
+    def __getstate__(self):
+        return 2.0
+
+def train(features, label, parameters, seed):
+    model = KNeighborsRegressor(15, algorithm="kd_tree").fit(features, label)
+    model.kept = Kept()
+    return model
+"""
+
+
+@pytest.mark.parametrize(("reads", "form"), [(True, "onnx"), (False, "code")])
+def test_a_data_format_is_served_where_code_that_is_faster_needs_its_project(tmp_path: Path, reads: bool, form: str) -> None:
+    directory = project(tmp_path / "p", NEIGHBOURS.format(reads=reads), rows(4000).drop_nulls("wind"))
+    (directory / "lookup.json").write_text("2.0")
+    declared = spec(task="regression", data={"label": "minutes", "features": ["wind"]})
+    found = run_steps(request(directory, declared), Told())[-1].values
+    assert found["format"] == form
+    assert any("not served as code, which is faster: the model needs lookup.json" in words for words in found["words"]) is reads
+
+
 def known(word: str) -> str:
     """A weight that is 2 for who knows a text by its characters, wherever that leads to."""
     return f"2.0 if WORD.encode().hex() == {word.encode().hex()!r} else 3.0"

@@ -1,11 +1,11 @@
-"""From the trained estimator to the form that is served: the fastest data format that is proven equal, else code."""
+"""From the trained estimator to the form that is served: the fastest data format that is proven equal; code where there is none, or where it is clearly faster."""
 
 from typing import Any, NamedTuple
 
 from flyball.adapters.conversion.candidates import Variant, candidates
 from flyball.adapters.conversion.comparison import Compared, difference
 from flyball.adapters.conversion.input_names import readable
-from flyball.adapters.conversion.timing import MANY_ROWS, Timing, fastest, timed
+from flyball.adapters.conversion.timing import MANY_ROWS, Timing, faster_as_trained, fastest, timed
 from flyball.adapters.runtimes import Model, model_of, open_model
 from flyball.records.signature import Signature
 from flyball.records.unit import Format
@@ -32,6 +32,8 @@ class Served(NamedTuple):
     """Of the estimator in this process, without a worker's pipe."""
     compared_speeds: str = ""
     """What was timed, in words."""
+    otherwise: "Served | None" = None
+    """Of code that is served because it is faster: the data format that is proven, for where the code turns out to need its project."""
 
 
 class _Bound(NamedTuple):
@@ -51,7 +53,7 @@ class _Proven(NamedTuple):
 def convert(estimator: Any, pickled: bytes, signature: Signature, compared: Compared, tolerance: float, scale: float) -> Served:
     """Of each data format the first variant that answers like `estimator` within `tolerance` on all of `compared`; of those the fastest.
 
-    Code, where none does: it is its own proof, measured all the same.
+    Code, where none does, and where it is faster than that one: it is its own proof, measured all the same.
     """
     reasons: list[str] = []
     found = [
@@ -60,25 +62,31 @@ def convert(estimator: Any, pickled: bytes, signature: Signature, compared: Comp
     ]
     proven = [each for each in found if each is not None]
     if not proven:
-        model = open_model(Format.CODE, pickled, signature)
-        words = (*reasons, *compared.refused)
-        parity = compared.apart(model(compared.frame), scale)
-        return Served(Format.CODE, pickled, model, parity, compared.frame.height, words)
+        return _as_trained(pickled, signature, compared, scale, tuple(reasons))
     timings, trained = timed({each.name: each.model for each in proven}, model_of(estimator, signature), compared.frame)
     chosen = proven[fastest([timings[each.name] for each in proven])]
     speeds = _words(chosen.name, timings, trained)
-    words = (*reasons, speeds, *compared.refused)
-    return Served(
+    data = Served(
         chosen.format,
         chosen.content,
         chosen.model,
         chosen.parity,
         compared.frame.height,
-        words,
+        (*reasons, speeds, *compared.refused),
         timings[chosen.name],
         trained,
         speeds,
     )
+    if not faster_as_trained(timings[chosen.name], trained):
+        return data
+    why = f"{speeds}: served as code, which is faster at both"
+    return _as_trained(pickled, signature, compared, scale, (*reasons, why))._replace(otherwise=data)
+
+
+def _as_trained(pickled: bytes, signature: Signature, compared: Compared, scale: float, reasons: tuple[str, ...]) -> Served:
+    model = open_model(Format.CODE, pickled, signature)
+    parity = compared.apart(model(compared.frame), scale)
+    return Served(Format.CODE, pickled, model, parity, compared.frame.height, (*reasons, *compared.refused))
 
 
 def _first_proven(

@@ -18,6 +18,9 @@ MANY_ROWS_WORSE = 2.0
 FASTER = 0.8
 """A form must take at most this share of an earlier one's time to displace it: less is noise, and the same run should choose the same form."""
 
+ELSEWHERE_US = 500.0
+"""What a call costs more in a process of its own, where code runs: pipe and wake-up of a process that has slept."""
+
 _SECONDS = 0.5
 """For all forms together, in rounds; one round is always made."""
 _ROUNDS = 40
@@ -71,6 +74,15 @@ def fastest(timings: Sequence[Timing]) -> int:
     if chosen is None:
         raise ValueError("no form was timed")
     return chosen
+
+
+def faster_as_trained(form: Timing, trained: Timing) -> bool:
+    """The trained model wins over the proven form clearly at one row and at MANY_ROWS, in the process of its own that it would be called in.
+
+    Both, since code is worse to have in all but speed: a form that is quick for one of them stays.
+    """
+    pairs = ((trained.one_row_us, form.one_row_us), (trained.many_rows_us, form.many_rows_us))
+    return all(code + ELSEWHERE_US < FASTER * data for code, data in pairs)
 
 
 def _call(model: Model, fed: Sequence[object]) -> list[float]:

@@ -24,6 +24,7 @@ from flyball.adapters.user_code import user_code
 from flyball.adapters.validation_pandera import enforced
 from flyball.control.keeping import keeping_of
 from flyball.control.world import moment
+from flyball.errors import TrainingError
 from flyball.gates.decide import REFUSED_MISSING
 from flyball.monitoring import blocks
 from flyball.pipelines.evaluation import label_scale
@@ -86,9 +87,9 @@ def package(run: Run, keys: dict[str, str], done: Results, order: PackageOrder) 
         answered = np.asarray(pl.read_parquet(evaluated / SCORES, glob=False).to_numpy(), dtype=np.float64)
         with user_code(run.request.project_dir):
             served, compared = _convert(run, (fitted / ESTIMATOR).read_bytes(), rows, holdout, signature, scale)
+            served = _without_project(run, served, compared, _Asked(signature, scale, directory))
             refused = _refused(run, served, compared, before.followed_by(holdout).features)
             served = served._replace(words=(*served.words, *(each.note for each in refused)))
-            served = _without_project(run, served, compared, _Asked(signature, scale, directory))
             with told(f"the served model of {run.request.spec.train.entrypoint}", run.request.project_dir):
                 held = _answered(served, holdout.features, _hidden(run), rows.features)
                 measured = (_parity(served, signature), *refused, *_latency(served, holdout.features), *_speedups(served))
@@ -216,10 +217,29 @@ class _Asked(NamedTuple):
 
 
 def _without_project(run: Run, served: Served, compared: Compared, asked: _Asked) -> Served:
-    """As measured where nothing but its package answers; a data format has nothing else anywhere."""
+    """As measured where nothing but its package answers; a data format has nothing else anywhere, and stands in for faster code that needs more."""
     if served.format is not Format.CODE:
         return served
     run.say("package", "asking the served model without its project", 0.7)
+    try:
+        found = _parity_elsewhere(run, served, compared, asked)
+    except TrainingError as error:
+        if served.otherwise is None:
+            raise
+        return _instead(run, served.otherwise, str(error))
+    parity = max(served.parity, found)
+    if served.otherwise is not None and parity > run.request.spec.gates.parity:
+        return _instead(run, served.otherwise, f"it differs by {parity:.2g} where its project is out of reach")
+    return served._replace(parity=parity)
+
+
+def _instead(run: Run, data: Served, why: str) -> Served:
+    words = f"not served as code, which is faster: {why}"
+    run.say("package", f"{words}; served as {data.format}", 0.8)
+    return data._replace(words=(*data.words, words))
+
+
+def _parity_elsewhere(run: Run, served: Served, compared: Compared, asked: _Asked) -> float:
     project_dir = run.request.project_dir
     packed = Packed(served.content, code_files(project_dir), project_dir)
 
@@ -230,7 +250,7 @@ def _without_project(run: Run, served: Served, compared: Compared, asked: _Asked
     found = parity(texts_moved=True)
     if found > run.request.spec.gates.parity:  # perhaps since it knows such texts as words
         found = min(found, parity(texts_moved=False))
-    return served._replace(parity=max(served.parity, found))
+    return found
 
 
 def _refused(run: Run, served: Served, compared: Compared, rows: pl.DataFrame) -> tuple[Evidence, ...]:
