@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import groupby, takewhile
+from itertools import groupby, starmap, takewhile
 from typing import NamedTuple
 
 import msgspec
@@ -158,14 +158,11 @@ class Pilot:
                 self.past[place] = msgspec.structs.replace(past, realised=1.0 - after / before if before > 0.0 else 0.0)
 
     def _situation(self, mature: int) -> worth.WorthSituation:
-        windows = tuple(
-            worth.JudgedWindow(start=START + b * DAY, rows=rows.size, loss=float(rows.mean()), spread=float(rows.std()))
-            for unit, b in self._windows(mature)
-            for rows in [self._rows(unit, b, b + 1)]
-        )
         block, begin = self.answers.stream.block, self.champion.change or 0
         return worth.WorthSituation(
-            windows=windows,
+            windows=tuple(starmap(self._window, self._windows(mature))),
+            answered=max(mature - self._begun, 0),
+            tenures=tuple(self._answered_before(mature)),
             rows=(mature - begin) * block,
             trained_rows=(self.trained_at - begin) * block,
             past=self._remembered,
@@ -175,9 +172,24 @@ class Pilot:
 
     def _windows(self, mature: int) -> Iterator[tuple[Unit, int]]:
         """The champion's: those that judged it before it answered, and those that its model has answered since another one did, under whatever map."""
-        model, begin = self.champion.window, FIRST + len(self.answered) - len(self._term)
+        model = self.champion.window
         yield from ((self._as_known(b), b) for b in range(self.judged.get(model, model).last, model.last))
-        yield from ((self.answered[b - FIRST][0], b) for b in range(begin, mature))
+        yield from ((self.answered[b - FIRST][0], b) for b in range(self._begun, mature))
+
+    def _answered_before(self, mature: int) -> Iterator[tuple[worth.JudgedWindow, ...]]:
+        """By champions before: of each model, under whatever map, what it answered up to being replaced."""
+        before = [(unit, b) for b, (unit, _) in enumerate(self.answered, FIRST) if b < min(self._begun, mature)]
+        for _, own in groupby(before, key=lambda each: each[0].window):
+            yield tuple(starmap(self._window, own))
+
+    def _window(self, unit: Unit, block: int) -> worth.JudgedWindow:
+        rows = self._rows(unit, block, block + 1)
+        return worth.JudgedWindow(start=START + block * DAY, rows=rows.size, loss=float(rows.mean()), spread=float(rows.std()))
+
+    @property
+    def _begun(self) -> int:
+        """The block from which on the champion's model has answered."""
+        return FIRST + len(self.answered) - len(self._term)
 
     @property
     def _term(self) -> list[tuple[Unit, float]]:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from engine_world import AT_ONCE, DAY, Model, Project, spec_of
 
-from flyball.control import bounds, commands, decisions, explaining, findings, job_story, queries
+from flyball.control import bounds, commands, decisions, explaining, findings, job_story, queries, remedies
 from flyball.control.remedies import Acts
 from flyball.control.standing import puts_of
+from flyball.control.windows import SignalHistory
 from flyball.control.world import draft, micros
 from flyball.errors import NotFound
 from flyball.records.evidence import Evidence
@@ -87,6 +88,28 @@ def test_an_earlier_unit_that_fits_the_present_better_is_released_again_and_make
     assert [job.status for job in made_by_policies(project)] == [JobStatus.REGISTERED]
     (ended,) = bounds.ended_acts(project.door, {made_by_policies(project)[0].cause: "reactivate"})
     assert (ended.failed, ended.words) == (False, f"{project.release().id} settled")
+    project.holds()
+
+
+def test_a_rise_stands_under_an_earlier_unit_that_came_back_and_is_far_from_what_was_normal(tmp_path: Path) -> None:
+    """Else nobody would learn from the rows since: beside its own windows it does as ever."""
+    project = project_of(tmp_path, policy("reactivate", when="improvement.excess > 1.0"), release=RELEASE)
+    old = project.version(Model(wrong=0.6))
+    project.live(DAY, rows=5, until=lambda: project.release().phase is Phase.SETTLED)
+    project.version(Model())
+    project.live(9 * DAY, rows=40, until=lambda: project.release().phase is Phase.SETTLED)
+    project.live(6 * DAY, rows=40)
+    turned_at = project.clock.now()
+    project.turned = project.workshop.turned["j-0003"] = 1.0
+    project.live(10 * DAY, rows=40)
+    assert project.champion().unit == old
+    seen = project.door.get("signals", "shop", SignalHistory).recent[-1]
+    assert seen.unit == old
+    assert seen.signals["improvement.excess"] > 0.5
+    assert abs(seen.risen_since - turned_at) <= DAY
+    assert remedies._changed_since((), [seen]) == seen.risen_since  # what `since` learns from
+    told = fault(project, FindingKind.PERFORMANCE, since=turned_at)
+    assert remedies._changed_since((told,), [seen]) == turned_at
     project.holds()
 
 

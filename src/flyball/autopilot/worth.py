@@ -14,7 +14,8 @@ Of those only rows with labels are counted, so each stands for as many answers a
 - *Harm*: the champion's newest windows are worse than those before, beyond what windows differ by (Student's t of the newest 1, 2 or 4
   against all before them, error rate `HARM_ALPHA` a look, divided over the three). How much windows differ, few of its own do not say: those of champions before
   tell it with them (`differing`), and where neither do no rise is seen. A stated share of the rise may be recovered; that share, too, is learned. After a
-  tournament that did not lower the loss the rise counts as normal, until twice as many rows have come since the change.
+  tournament that did not lower the loss the rise counts as normal, until twice as many rows have come since the change. A rise under the champion before stands
+  while whoever took over is above what was normal then: an earlier unit that came back may be the best at hand, and far from what can be learned.
 
 **Costs** are in the project's own unit. Nothing needs to be set: an error costs 1, and a change must then promise to avoid `RISK` of the errors, and
 `LEAST_RISK` of an error a row.
@@ -54,6 +55,8 @@ HARM_ALPHA = 0.01
 RUNS = (1, 2, 4)
 LOOKS = 8
 """For which a rise is remembered: by then it was tried, or it is gone."""
+LASTING = 16
+"""Windows for which a rise under a champion before may stand."""
 LEAST_DEGREES = 1
 """Of freedom, of what is known of how windows differ: with one the t asks for 95 errors, which a change of everything is; with none only rows would tell."""
 ENOUGH = 8
@@ -98,6 +101,10 @@ class CostPolicy(msgspec.Struct, frozen=True, kw_only=True):
 class WorthSituation(msgspec.Struct, frozen=True, kw_only=True):
     windows: tuple[JudgedWindow, ...]
     """Since the champion's data end, oldest first; those of its holdout among them."""
+    answered: int = 0
+    """The newest of them, that it has answered since another champion did."""
+    tenures: tuple[tuple[JudgedWindow, ...], ...] = ()
+    """Of champions before, oldest first: what each answered, up to being replaced."""
     rows: int
     """Labelled and mature, all there are; of a champion that learned from the rows since a change, all since then."""
     trained_rows: int
@@ -165,7 +172,7 @@ def assess(situation: WorthSituation, cost: CostPolicy) -> Worth:
         return _not(growth, "fault", "a data fault stands: nothing may be learned from its rows")
     if not situation.windows:
         return _not(growth, "no_windows", "no mature window that the champion was not trained on")
-    rise = _not_yet_tried(rise_of(situation.windows, situation.before), situation.past)
+    rise = _not_yet_tried(_rise_now(situation), situation.past)
     prior = DOUBLING + (MOVING - DOUBLING) * unexplained(situation.windows)
     doubling, doubling_spread = _learned(
         [each for each in situation.past if each.excess <= 0.0], prior, DOUBLING_SPREAD, "growth"
@@ -205,6 +212,26 @@ def differing(tenures: Sequence[Sequence[float]]) -> Differing:
     if not apart:
         return UNKNOWN
     return Differing(spread=sorted(apart)[math.ceil(FOUR_FIFTHS * len(apart)) - 1] / REACH, degrees=known // WINDOWS_A_DEGREE)
+
+
+def _rise_now(situation: WorthSituation) -> _Rise:
+    own = rise_of(situation.windows, situation.before)
+    return own if own.since is not None else _not_undone(situation)
+
+
+def _not_undone(situation: WorthSituation) -> _Rise:
+    """Of the newest windows over what was normal under a champion before, under whom the loss rose. Beside its own windows alone whoever came after it does as
+    it always did."""
+    later = situation.windows[len(situation.windows) - situation.answered :]
+    counts = [count for count in RUNS if count <= len(later)]
+    for windows in reversed(situation.tenures):
+        if len(later) > LASTING:
+            break
+        later = (*windows, *later)
+        found = rise_of(windows, situation.before)
+        if found.since is not None:
+            return _rise(later, situation.before, [(len(later) - count, found.place) for count in counts])
+    return NO_RISE
 
 
 def rise_of(windows: Sequence[JudgedWindow], before: Differing = UNKNOWN) -> _Rise:

@@ -43,8 +43,11 @@ def assess(
     said, change = world.spec.cost, _change(version.lineage.strategy)
     # What a model learned from the rows since a change alone could learn from twice as many is counted from there.
     known, counted = (snapshot.rows, later) if change is None else (0, [window for window in windows if window.start >= change])
+    own = _own(_term(world, champion, later)[-WINDOWS:])
     situation = WorthSituation(
-        windows=(*_holdout(baseline, snapshot.until or version.created_at), *_own(_term(world, champion, later)[-WINDOWS:])),
+        windows=(*_holdout(baseline, snapshot.until or version.created_at), *own),
+        answered=len(own),
+        tenures=_answered_before(world, champion, windows[-WINDOWS:]),
         rows=known + _rows(counted),
         trained_rows=known + _rows(window for window in counted if window.end <= learned),
         since_change=change is not None,
@@ -117,6 +120,19 @@ def _term(world: World, champion: Champion, windows: Sequence[WindowSummary]) ->
     now: an earlier unit that comes back, to a world that is a third one, would never be seen to do badly in it."""
     groups = _groups(windows)
     return [window for _, own in groups[len(groups) - _of_the_term(world, champion, groups) :] for window in own]
+
+
+def _answered_before(world: World, champion: Champion, windows: Sequence[WindowSummary]) -> tuple[tuple[JudgedWindow, ...], ...]:
+    """Of each version that was champion before, under whatever map, what it answered up to being replaced."""
+
+    def version(name: str) -> str | int:
+        unit = world.get("unit", name, Unit)
+        return name if unit is None else unit.version
+
+    groups = _groups(windows)
+    before = groups[: len(groups) - _of_the_term(world, champion, groups)]
+    together = groupby(before, key=lambda group: version(group[0]))
+    return tuple(_own(window for _, own in of_one for window in own) for _, of_one in together)
 
 
 def _tenures(world: World, champion: Champion, windows: Sequence[WindowSummary], delay: timedelta) -> list[list[float]]:

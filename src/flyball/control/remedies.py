@@ -129,7 +129,7 @@ class Remedies:
             ended=bounds.ended_acts(world, did),
             incidents=incidents,
             earlier=tournaments.earlier_units(world, champion),
-            changed_since=next((each.changed_since for each in _newest(found) if each.changed_since is not None), None),
+            changed_since=_changed_since(found, mine),
             data_faults=_data_faults(found),
             stopped_since=stop.stopped_at if stop is not None else None,
             most=bounds.autonomy_of(world).most,
@@ -336,8 +336,11 @@ def _data_faults(told: Sequence[Finding]) -> tuple[int, ...]:
     return tuple(each.number for each in told if each.kind is FindingKind.DATA_QUALITY and not diagnoses.is_of_few_requests(each))
 
 
-def _newest(findings: Sequence[Finding]) -> list[Finding]:
-    return sorted(findings, key=lambda each: each.number, reverse=True)
+def _changed_since(told: Sequence[Finding], mine: Sequence[SignalsAt]) -> datetime | None:
+    """As the newest finding that stands says; of a rise that none tells of, such as one under the champion before, since it began."""
+    newest = sorted(told, key=lambda each: each.number, reverse=True)
+    risen = mine[-1].risen_since if mine else None
+    return next((each.changed_since for each in newest if each.changed_since is not None), risen)
 
 
 def _puts_of(world: World, decision: Decision, planned: tuple[int, Action], *, asked_before: bool) -> tuple[Put, ...]:

@@ -56,6 +56,8 @@ class SignalsAt(msgspec.Struct, frozen=True, kw_only=True):
     unit: str
     window: str
     signals: dict[str, Any]
+    risen_since: datetime | None = None
+    """Since when the loss is up, as `improvement.excess` has it; None: it is not."""
 
 
 class SignalHistory(msgspec.Struct, frozen=True, kw_only=True):
@@ -324,7 +326,12 @@ class Windows:
             breaker_open=open_breaker(self._world) is not None,
             incidents=tuple(each.kind for each in open_incidents(self._world, champion)),
         )
-        latest = SignalsAt(unit=champion.unit, window=place[1], signals=gather(inputs, now))
+        latest = SignalsAt(
+            unit=champion.unit,
+            window=place[1],
+            signals=gather(inputs, now),
+            risen_since=worth.since if worth is not None else None,
+        )
         kept = msgspec.structs.replace(history, recent=(*history.recent, latest)[-self._signals_kept :])
         made = draft(
             now, "signals.gathered", f"model:{model}", codec.plain(latest), (put("signals", model, kept),),

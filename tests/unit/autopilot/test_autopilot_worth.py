@@ -280,3 +280,55 @@ def test_a_gain_counts_for_answers_that_never_get_a_label_too():
 
 def test_a_fall_of_the_loss_is_no_rise():
     assert rise_of(windows([0.3] * 6 + [0.1])).since is None
+
+
+def followed(before: list[float], own: list[float], past: tuple[PastTournament, ...] = (), spread: float = 0.02) -> Worth:
+    """A champion whose windows come after those of another one."""
+    all_of_them = windows([*before, *own], spread=spread)
+    tenures = (all_of_them[: len(before)],)
+    situation = WorthSituation(
+        windows=all_of_them[len(before) :], answered=len(own), tenures=tenures, rows=5_800, trained_rows=5_000, past=past
+    )
+    return assess(situation, FREE)
+
+
+NINE_DAYS, CHANGED = [0.1, 0.11, 0.1, 0.09, 0.1, 0.1, 0.11, 0.1, 0.09], [0.5, 0.5]
+
+
+def test_a_rise_under_the_champion_before_stands_while_who_came_after_is_above_what_was_normal():
+    """An earlier unit came back, which is better than who was there and far from good; beside its own windows it does as ever."""
+    found = followed([*NINE_DAYS, *CHANGED], [0.3, 0.3, 0.31])
+    assert found.since == DAY + timedelta(days=9)
+    assert found.excess == pytest.approx(2.0, abs=0.1)
+    assert found.rows_since == 5 * 400
+    assert found.reason == "harm"
+
+
+@pytest.mark.parametrize(
+    ("before", "own"),
+    [
+        pytest.param([*NINE_DAYS, *CHANGED], [0.1, 0.11, 0.1], id="undone"),
+        pytest.param(NINE_DAYS, [0.3, 0.3, 0.31], id="never risen under the one before"),
+        pytest.param([*NINE_DAYS, *CHANGED], [0.3, 0.31] * 9, id="long ago"),
+        pytest.param([*NINE_DAYS, *CHANGED], [], id="nothing answered yet"),
+    ],
+)
+def test_who_came_after_a_rise_is_no_worse_than_it_was(before: list[float], own: list[float]) -> None:
+    found = followed(before, own or [])
+    assert found.since is None
+
+
+def test_a_rise_that_a_tournament_under_the_next_champion_could_not_lower_is_normal_then():
+    tried = held(-0.1, excess=2.0, day=12, rows_since_change=1_200)
+    assert followed([*NINE_DAYS, *CHANGED], [0.3, 0.3], past=(tried,)).excess == 0.0
+
+
+def test_champions_before_bring_no_more_false_rises():
+    """2,000 still worlds: the rate of a look, simulated."""
+    draw, own_alone, with_before = np.random.default_rng(8), 0, 0
+    for _ in range(2_000):
+        losses = draw.normal(0.2, 0.02, 14)
+        before, own = losses[:10].tolist(), losses[10:].tolist()
+        own_alone += followed([], own).since is not None
+        with_before += followed(before, own).since is not None
+    assert with_before - own_alone <= HARM_ALPHA / 2 * 2_000

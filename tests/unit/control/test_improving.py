@@ -230,3 +230,17 @@ def test_how_many_answers_get_a_label_is_told_by_the_newest_windows():
 def test_labels_of_a_canarys_answers_count_as_its_answers_do():
     half = [msgspec.structs.replace(day, loss=RowLosses(mean=0.1, spread=0.1, n=50)) for day in days("u", [0.1] * 7, 0)]
     assert improving._answers_per_label(half) == 1.0
+
+
+def test_what_champions_before_answered_is_told_version_by_version_and_a_rise_under_them_stands():
+    """It rose on day 9; who took over on day 11 is better than that and far from what was normal."""
+    world, champion = trained_at(8)
+    windows = [*days("w", [0.1, 0.11, 0.1, 0.09, 0.1, 0.1, 0.11, 0.1, 0.09, 0.5, 0.5], 0), *days("u", [0.3, 0.3, 0.31], 11)]
+    moved = msgspec.structs.replace(champion, since=START + 11 * DAY)
+    (before,) = improving._answered_before(world, moved, windows)
+    assert [each.loss for each in before][-2:] == [0.5, 0.5]
+    assert len(before) == 11
+    unknown = msgspec.structs.replace(baseline(np.random.default_rng(34), 0.0), n=0)
+    found = improving.assess(world, moved, unknown, windows, ())
+    assert found.since == START + 9 * DAY
+    assert found.excess == pytest.approx(2.0, abs=0.1)
