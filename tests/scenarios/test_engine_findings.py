@@ -134,3 +134,28 @@ def test_a_window_that_ended_before_its_unit_answered_again_is_shown_and_moves_n
     assert [each for each in project.findings() if each.number > before and each.unit == unit] == []
     assert project.ledger.state("drift", unit) is None
     project.holds()
+
+
+@pytest.mark.parametrize(("wrong", "used"), [(0.0, True), (0.5, False)])
+def test_a_frozen_column_calls_people_and_its_policy_where_the_model_uses_it_and_nobody_where_it_does_not(
+    tmp_path: Path, wrong: float, *, used: bool
+) -> None:
+    """Rows of the reference with such a value are answered as well as all others, and say nothing of rows that the value is not of."""
+    policies = [{"name": "tell", "when": "quality.alarm", "do": "notify"}]
+    project = Project(tmp_path, spec_of(AT_ONCE, policies, monitor=MONITOR))
+    project.version(Model(wrong=wrong, estimates=True, asked=True))
+    project.live(4 * DAY, rows=100)
+    project.factor = 0.0
+    project.live(2 * DAY, rows=100)
+    (found,) = [each for each in project.findings() if each.kind is FindingKind.DATA_QUALITY]
+    assert (found.fault, found.pages) == ("frozen", used)
+    assert found.harm == (pytest.approx(0.35, abs=0.02) if used else 0.0)  # half of the rows change sides, each by 0.7
+    said = "the model uses it: its losses on the holdout change by 0.3" if used else "the model ignores it"
+    assert found.words.startswith("x is frozen: all 400 values are 0; ")
+    assert f"; {said}" in found.words
+    assert ("nobody is called" in found.words) is not used
+    history = project.door.get("signals", "shop", SignalHistory)
+    assert history is not None
+    assert history.recent[-1].signals["quality.alarm"] is used
+    assert bool(project.told.heard) is used
+    project.holds()
