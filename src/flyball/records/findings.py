@@ -132,6 +132,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     words: str
     effects: dict[str, float] = {}
     """The same shift in other units: `psi`, `js`, `wasserstein`, … (name → value)."""
+    at_least: tuple[str, ...] = ()
+    """Of `effects`, those that may be more than is told."""
     harm: float | None = None
     """Estimated increase of the mean bounded loss that this alone brings; of a fault of the pipe, how much losses change without the column's values. None: could not
     be estimated."""
