@@ -11,7 +11,7 @@ from flyball.adapters.packages import MANIFEST, LocalPackages, make_manifest
 from flyball.autopilot import contest, tournament
 from flyball.control.ports import StepRequest
 from flyball.errors import TrainingError
-from flyball.monitoring import blocks, calibration, estimates, norms, slices
+from flyball.monitoring import blocks, calibration, estimates, harm, norms, sensitivity, slices
 from flyball.monitoring.reference import HoldoutScores, build
 from flyball.monitoring.streams import Stream
 from flyball.records import codec
@@ -48,6 +48,8 @@ class Model(NamedTuple):
     """What flyball.yaml said of capture when it was made."""
     worse: bool = False
     """Than who it is judged beside; its other gates it passes."""
+    asked: bool = False
+    """Its package says what its answers lose without `x`; with `estimates`, what columns look like too."""
 
 
 def truth(x: np.ndarray) -> np.ndarray:
@@ -70,6 +72,15 @@ def _watched(
         calibration.FILE: calibration.build(SIGNATURE, HoldoutScores(table, losses, event_us), labels, window, None),
         slices.FILE: slices.build(SIGNATURE, {"x": x}, losses, slices.window_numbers(len(x), event_us, window)),
     }
+
+
+def _harm(wrong: float, x: np.ndarray, labels: np.ndarray, streams: list[Stream]) -> dict[str, object]:
+    def answer(columns: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        table = scores_of(wrong, columns["x"])[:, None]
+        return table, bounded_loss("binary", table, labels, 1.0)
+
+    asked = sensitivity.sensitivities(answer, {"x": x}, streams, (), 0)
+    return {harm.FILE: harm.build(streams, {"x": x}, answer({"x": x})[1], asked)}
 
 
 def make_package(root: Path, name: str, model: Model, signature: Signature = SIGNATURE) -> Path:
@@ -105,12 +116,10 @@ def make_package(root: Path, name: str, model: Model, signature: Signature = SIG
     ]
     if model.unasked:
         evaluation[1] = Evidence(name="champion_unasked", value=None, note="the champion cannot be asked about the holdout")
+    features = [each for each in reference.streams if each.name == "x"]
     files = {
-        **(
-            _watched(x, event_us, table, labels, [each for each in reference.streams if each.name == "x"])
-            if model.estimates
-            else {}
-        ),
+        **(_watched(x, event_us, table, labels, features) if model.estimates else {}),
+        **(_harm(model.wrong, x, labels, features) if model.asked else {}),
         "signature.json": signature,
         "reference.json": reference,
         "lineage.json": lineage,

@@ -2,15 +2,20 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from engine_models import Model
 from engine_world import AT_ONCE, DAY, Project, spec_of
+from rich.console import Console
 
+from flyball.cli import tell_findings
 from flyball.control import findings
 from flyball.control.windows import SignalHistory
 from flyball.errors import Conflict, NotFound
 from flyball.monitoring.performance import PerformanceState
+from flyball.records.evidence import Evidence
 from flyball.records.findings import FindingKind
+from flyball.web import pages
 
 MONITOR = {"min_rows": 20, "mature_share": 0.99, "false_alarms": "1 per 10 windows"}
 
@@ -134,3 +139,63 @@ def test_a_window_that_ended_before_its_unit_answered_again_is_shown_and_moves_n
     assert [each for each in project.findings() if each.number > before and each.unit == unit] == []
     assert project.ledger.state("drift", unit) is None
     project.holds()
+
+
+@pytest.mark.parametrize(("wrong", "used"), [(0.0, True), (0.5, False)])
+def test_a_frozen_column_calls_people_and_its_policy_where_the_model_uses_it_and_nobody_where_it_does_not(
+    tmp_path: Path, wrong: float, *, used: bool
+) -> None:
+    """Rows of the reference with such a value are answered as well as all others, and say nothing of rows that the value is not of."""
+    policies = [{"name": "tell", "when": "quality.alarm", "do": "notify"}]
+    project = Project(tmp_path, spec_of(AT_ONCE, policies, monitor=MONITOR))
+    project.version(Model(wrong=wrong, estimates=True, asked=True))
+    project.live(4 * DAY, rows=100)
+    project.factor = 0.0
+    project.live(2 * DAY, rows=100)
+    (found,) = [each for each in project.findings() if each.kind is FindingKind.DATA_QUALITY]
+    assert (found.fault, found.pages) == ("frozen", used)
+    assert found.harm == (pytest.approx(0.35, abs=0.02) if used else 0.0)  # half of the rows change sides, each by 0.7
+    said = "the model uses it: its losses on the holdout change by 0.3" if used else "the model ignores it"
+    assert found.words.startswith("x is frozen: all 400 values are 0; ")
+    assert f"; {said}" in found.words
+    assert ("nobody is called" in found.words) is not used
+    history = project.door.get("signals", "shop", SignalHistory)
+    assert history is not None
+    assert history.recent[-1].signals["quality.alarm"] is used
+    assert bool(project.told.heard) is used
+    project.holds()
+
+
+def test_how_far_another_unit_is_from_the_reference_is_told_in_full_or_as_at_least_so_much(tmp_path: Path) -> None:
+    """Numbers beyond the reference's count as lying at its ends where nothing says how far out they are: 1.5, where 999 is true."""
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR))
+    project.version(Model(estimates=True))
+    project.live(2 * DAY, rows=100)
+    project.factor = 1000.0
+    project.live(2 * DAY, rows=100)
+    found = next(each for each in project.findings() if each.fault == "unit")
+    far = found.effects["wasserstein"]
+    assert far == pytest.approx(999.0, rel=0.1)  # |x| is 1 on average
+    for at_least, words in (((), f"wasserstein {far:.4g}"), (("wasserstein",), f"wasserstein ≥ {far:.4g}")):
+        report = findings.explain(project.door, str(found.number))
+        told = msgspec.structs.replace(report, finding=msgspec.structs.replace(found, at_least=at_least))
+        assert words in explained(told)
+        assert words in pages.finding(told)
+    project.holds()
+
+
+def explained(report: findings.FindingReport) -> str:
+    console = Console(width=300)
+    with console.capture() as captured:
+        console.print(tell_findings.finding_report(report, plain=True))
+    return captured.get()
+
+
+def test_what_was_counted_says_that_it_spent_nothing_of_the_budget(tmp_path: Path) -> None:
+    project = moved(tmp_path)
+    report = findings.explain(project.door, "1")
+    assert "of the false-alarm budget is spent where this comes from" in explained(report)
+    counted = msgspec.structs.replace(report.finding, share_of_budget=None, evidence=Evidence(name="share_failed", value=0.2))
+    told = msgspec.structs.replace(report, finding=counted)
+    assert "none of the false-alarm budget is spent: it was counted, not tested" in explained(told)
+    assert "none of the false-alarm budget: counted, not tested" in pages.finding(told)

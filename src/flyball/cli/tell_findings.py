@@ -160,20 +160,27 @@ def _reasons(of: Hypothesis) -> tuple[str, str]:
 def _facts(report: FindingReport, of: str) -> list[tuple[str, draw.Cell]]:
     finding, evidence = report.finding, report.finding.evidence
     effects = ", ".join(
-        [f"{finding.effect:.4g} {finding.effect_unit}", *(f"{name} {value:.4g}" for name, value in finding.effects.items())]
+        [
+            f"{finding.effect:.4g} {finding.effect_unit}",
+            *(f"{name} {'≥ ' if name in finding.at_least else ''}{value:.4g}" for name, value in finding.effects.items()),
+        ]
     )
     facts: list[tuple[str, draw.Cell]] = [
         ("finding", f"{finding.number} ({finding.id}), {finding.kind.value} of {finding.subject}"), ("unit", finding.unit),
         ("window", f"{draw.when(finding.window_start)} to {draw.when(finding.window_end)}"), ("how far", effects),
         ("how sure", f"{evidence.name} {draw.measured(evidence)} on {evidence.n} {evidence.unit}; {evidence.note or evidence.method}"),
-        ("method", evidence.method), ("harm", _harm(finding)),
+        ("method", evidence.method), ("harm", _harm(finding)), ("budget", _budget(finding)),
     ]  # fmt: skip
-    if finding.share_of_budget is not None:
-        facts.append(("budget", f"{finding.share_of_budget:.1%} of the false-alarm budget is spent where this comes from"))
     if finding.changed_since is not None:
         facts.append(("since", f"about {draw.when(finding.changed_since)}"))
     facts.append(("seen", _seen(report.acknowledgement, finding, of)))
     return facts
+
+
+def _budget(finding: Finding) -> str:
+    if finding.share_of_budget is None:
+        return "none of the false-alarm budget is spent: it was counted, not tested"
+    return f"{finding.share_of_budget:.1%} of the false-alarm budget is spent where this comes from"
 
 
 def _harm(finding: Finding) -> draw.Cell:

@@ -210,7 +210,7 @@ class Windows:
         reference, counted = self._observation.files.reference(unit), self._observation.counted(key)
         profile = counted.profile
         state = self._world.get("drift", unit, DriftState) or DriftState()
-        reading = drift.judge(reference, state, profile, window, self._policy)
+        reading = drift.judge(reference, state, profile, window, self._policy, counted.traits)
         summary = self._summary(window, profile.rows, reading.distances)
         puts: list[Put] = []
         # A unit that is champion no more is shown; what moves it is nobody's alarm. As findings stand: nor is what was before it became champion, once more maybe.

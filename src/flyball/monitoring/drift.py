@@ -37,6 +37,7 @@ from flyball.monitoring.reference import Reference
 from flyball.monitoring.senses import Sensed
 from flyball.monitoring.spread import Spread
 from flyball.monitoring.streams import Stream
+from flyball.monitoring.traits import Traits, WindowTraits
 from flyball.monitoring.window import Window
 from flyball.monitoring.window_counts import Profile
 from flyball.records.evidence import Evidence
@@ -127,8 +128,10 @@ def judge(
     profile: Profile,
     window: Window,
     policy: MonitorPolicy,
+    traits: WindowTraits | None = None,
 ) -> DriftReading:
-    """Judge one closed window. Windows are to come in order of time, each once: a second look at the last one changes nothing.
+    """Judge one closed window. Windows are to come in order of time, each once: a second look at the last one changes nothing. `traits`: of its rows, to say
+    how far numbers lie that are beyond the reference's.
 
     What its findings do to the model, and so whether they page, is said by `harm.weigh` alone.
     """
@@ -153,7 +156,8 @@ def judge(
     findings = []
     for look, spent in alarmed:
         name = look.stream.name
-        findings.append(_finding(look, window, spent, policy))
+        its_own = traits.columns.get(name) if traits is not None and look.size == 1 else None
+        findings.append(_finding(look, window, spent, policy, its_own))
         own = [each for each in looks if each.stream.name == name]
         states[name] = _ended(_taught_by_alarm(look.stream, begun[name], own, window), window, look.size)
     moved_on = msgspec.structs.replace(state, streams=states, windows=state.windows + 1, last_window=window.id)
@@ -347,11 +351,11 @@ def _ints(counts: Floats) -> tuple[int, ...]:
     return tuple(counts.astype(np.int64).tolist())
 
 
-def _finding(look: Look, window: Window, spent: float, policy: MonitorPolicy) -> Finding:
+def _finding(look: Look, window: Window, spent: float, policy: MonitorPolicy, seen: Traits | None) -> Finding:
     stream, counts = look.stream, _ints(look.counts)
     kind = KINDS.get(stream.role, FindingKind.FEATURE_DRIFT)
     before = _ints(look.before)
-    found = effects.of(stream, look.counts, look.before)
+    found, at_least = effects.told(stream, look.counts, look.before, seen)
     block = "one window" if look.size == 1 else f"{look.size} windows together"
     beside = f", compared with {look.beside}" if look.beside else ""
     budget = "the drift budget" if policy.drift_share < 1.0 else "the budget"
@@ -379,6 +383,7 @@ def _finding(look: Look, window: Window, spent: float, policy: MonitorPolicy) ->
         share_of_budget=round(policy.drift_share * spent, 6),
         words=f"{stream.name}: {moved(stream, counts, before)} (distance {found['js']:.3f}){beside}",
         effects=found,
+        at_least=at_least,
     )
 
 

@@ -26,18 +26,31 @@ def of(stream: Stream, counts: Floats, before: Floats) -> dict[str, float]:
     return {name: float(f"{value:.5g}") for name, value in found.items()}
 
 
-def outside(stream: Stream, counts: Floats, seen: Traits) -> float:
+def told(stream: Stream, counts: Floats, before: Floats, seen: Traits | None) -> tuple[dict[str, float], tuple[str, ...]]:
+    """`of`, with `outside`; and which of them may be more, since nobody knows how far out numbers lie that are beyond the reference's: those that came before,
+    and without traits the window's. `seen`: of the rows of `counts`; None: not known, as of several windows."""
+    found = of(stream, counts, before)
+    if "wasserstein" not in found or not (is_bound(stream, counts) or is_bound(stream, before)):
+        return found, ()
+    if seen is not None:
+        found["wasserstein"] = float(f"{found['wasserstein'] + outside(stream, counts, seen, before):.5g}")
+    return found, () if seen is not None and not is_bound(stream, before) else ("wasserstein",)
+
+
+def outside(stream: Stream, counts: Floats, seen: Traits, before: Floats | None = None) -> float:
     """What a window's numbers beyond the reference's lowest and highest add to `wasserstein`, which has them lie there: beyond them one of the distributions is 0
-    or 1, so it is their mean distance, known to 1 % from the traits of the same rows."""
+    or 1, so it is their mean distance, known to 1 % from the traits of the same rows. `before`: where it has such numbers as well, as many of the window's may
+    be beside them, which is allowed for by leaving the furthest out: at least so much is added."""
     if not stream.edges or not seen.buckets or seen.lowest is None or seen.highest is None:
         return 0.0
     places = np.fromiter(sorted(seen.buckets), dtype=np.int64, count=len(seen.buckets))
     until = np.cumsum([seen.buckets[place] for place in places.tolist()])
     lower, upper = (np.clip(edge, seen.lowest, seen.highest) for edge in log_buckets.edges_of(places))
     of_row, total = np.repeat((lower + upper) / 2.0, np.diff(until, prepend=0)), max(float(counts[1:].sum()), 1.0)
-    below, above = int(counts[1]), int(counts[-1])
-    under = np.maximum(stream.edges[0] - of_row[:below], 0.0)
-    over = np.maximum(of_row[of_row.size - above :] - stream.edges[-1], 0.0)
+    shares = np.zeros(2) if before is None else before[[1, -1]] / max(float(before[1:].sum()), 1.0)
+    fewer, more = np.ceil(shares * total).astype(np.int64).tolist()
+    under = np.maximum(stream.edges[0] - of_row[fewer : int(counts[1])], 0.0)
+    over = np.maximum(of_row[max(of_row.size - int(counts[-1]), 0) : max(of_row.size - more, 0)] - stream.edges[-1], 0.0)
     return float(under.sum() + over.sum()) / total
 
 

@@ -6,6 +6,10 @@ world in which the same features mean something else. Bins that the holdout does
 served model was asked what it makes of such values (sensitivity.py), and the change of its loss bounds the harm. A column that the model ignores can harm
 only through the rows that come with it.
 
+A fault of the pipe (quality.py) shows that the rest does not follow the stream as before: what a frozen or swapped column holds is not what the row is, and
+losses of reference rows with such values say nothing of it. There the harm is what the model's answers lose without the column's values: when it is
+shuffled, missing or unseen, whichever the fault made of them; of a column that the model ignores, nothing.
+
 Benign, of a column that the model uses: the upper end of the harm's interval lies below the tolerance, it is shown not to hurt. Of a column that it
 ignores: the lower end does, it is not shown to hurt. Benign drift is shown and pages nobody.
 """
@@ -20,6 +24,7 @@ from numpy.typing import NDArray
 
 from flyball.errors import DataError
 from flyball.monitoring import counting
+from flyball.monitoring.quality import Fault
 from flyball.monitoring.sensitivity import Probe, Sensitivity
 from flyball.monitoring.streams import MISSING_BIN, UNSEEN_BIN, Stream, places_of
 from flyball.records.findings import Finding
@@ -36,6 +41,13 @@ ALIKE = 1.15
 """Neighbouring bins err alike, and errors taken as independent are too small by a tenth: measured on tilted rows of the adult table, with a little more."""
 ANY = Probe(gain=0.0, reach=0.5)
 """Of values that no probe speaks for: a bounded loss lies in [0, 1]."""
+MISPLACED = (Fault.FROZEN, Fault.STUCK, Fault.SWAPPED, Fault.UNIT)
+"""Values that are not the row's own."""
+LOST = (Fault.MISSING, Fault.GONE, Fault.UNREADABLE)
+"""Values that are there no more, of whichever rows: not of those that had none in the reference."""
+FAULTS = (*MISPLACED, *LOST, Fault.SPELLING)
+TAIL = 2.0
+"""A column that is frozen where its values are seldom costs more than a shuffled one: at the 99th percentile up to 1.8 times, measured on the adult table."""
 
 FILE = "harm.json"
 """In a package."""
@@ -162,7 +174,8 @@ def weigh(
         if finding.subject not in of:
             others.append(finding)
             continue
-        found = estimate(table, of[finding.subject], counts.get(finding.subject, ()), tolerance)
+        seen = (table, of[finding.subject], counts.get(finding.subject, ()), tolerance)
+        found = of_fault(finding.fault, *seen) if finding.fault in FAULTS else estimate(*seen)
         if found is None:
             ranked.append(_Ranked(-math.inf, math.inf, finding))
         else:
@@ -173,6 +186,35 @@ def weigh(
             ends = (-math.inf, -math.inf) if found.ignored else (max(found.lower, 0.0), max(found.upper, 0.0))
             ranked.append(_Ranked(*ends, told))
     return (*(item.finding for item in _by_harm(ranked)), *others)
+
+
+def of_fault(fault: str, table: HarmTable, stream: Stream, counts: Sequence[int], tolerance: float) -> Harm | None:
+    """Of one of FAULTS; None as of `estimate`, and where the model was not asked what it makes of the column."""
+    own, total = table.streams.get(stream.name), sum(counts)
+    if own is None or own.sensitivity is None or total == 0:
+        return None
+    if not own.sensitivity.used:
+        words = "the model ignores it, and what a fault wrote says nothing of the rows; nobody is called"
+        return Harm(0.0, 0.0, 0.0, words, benign=True, ignored=True)
+    asked = own.sensitivity
+    now = {place: times / total for place, times in enumerate(counts)}
+    if fault in MISPLACED:
+        outside = {place: probe.reach for place, probe in _outside(stream, own).items() if now[place] > 0.0}
+        inside = 1.0 - sum(now[place] for place in outside)
+        there = sum(now[place] * reach for place, reach in outside.items())
+        cost, worst = max(asked.shuffled_reach, inside * asked.shuffled_reach + there), TAIL
+        way = "another row's, or out of range" if outside else "another row's"
+    elif fault in LOST:
+        cost, worst, way = now[MISSING_BIN] * asked.probes.get("missing", ANY).reach, 1.0, "missing"
+    else:  # all rows of a category are spelt otherwise together: the loss of them may be all that the model loses
+        cost, worst, way = min(asked.probes.get("unseen", ANY).reach, now[UNSEEN_BIN]), 1.0, "unknown to it"
+    cost = round(min(cost, 1.0), 6)
+    benign = worst * cost < tolerance
+    words = f"the model uses it: its losses on the holdout change by {cost:.4f} on average where so many values are {way}"
+    words += (
+        f", too little for the tolerance {tolerance:g}; nobody is called" if benign else ", and what a fault wrote says no more"
+    )
+    return Harm(cost, 0.0, cost, words, benign, ignored=False)
 
 
 class _Ranked(NamedTuple):

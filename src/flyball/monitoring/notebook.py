@@ -129,7 +129,6 @@ def _compared(stream: Stream, counted: FrameCounts, finding: Finding | None) -> 
     seen = None if counted.traits is None else counted.traits.columns.get(stream.name)
     if bound and seen is not None:
         far["wasserstein"] = float(f"{far['wasserstein'] + effects.outside(stream, counts, seen):.5g}")
-        finding = None if finding is None else msgspec.structs.replace(finding, effects=far)
     pictured = histogram_of(stream, counted.profile.counts[stream.name])
     return ComparedColumn(stream.name, far, finding, pictured, at_least=bound and seen is None)
 
@@ -221,7 +220,7 @@ def _judged(
         window=window.end - window.start, budget_windows=windows, min_rows=FEWEST_ROWS, mature_share=1.0, label_delay=None,
         tolerance=0.0, drift_share=1.0,
     )  # fmt: skip
-    reading = drift.judge(known.reference, state, counted.profile, window, policy)
+    reading = drift.judge(known.reference, state, counted.profile, window, policy, counted.traits)
     findings = reading.findings
     alarmed = {finding.subject for finding in findings if finding.kind is FindingKind.FEATURE_DRIFT}
     if known.directions is not None and counted.pairs is not None:

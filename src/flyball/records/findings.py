@@ -132,8 +132,11 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     words: str
     effects: dict[str, float] = {}
     """The same shift in other units: `psi`, `js`, `wasserstein`, … (name → value)."""
+    at_least: tuple[str, ...] = ()
+    """Of `effects`, those that may be more than is told."""
     harm: float | None = None
-    """Estimated increase of the mean bounded loss that this alone brings; None: could not be estimated."""
+    """Estimated increase of the mean bounded loss that this alone brings; of a fault of the pipe, how much losses change without the column's values. None: could not
+    be estimated."""
     pages: bool = True
     """False: shown, and nobody is called: what moved does not matter to the model."""
     changed_since: datetime | None = None

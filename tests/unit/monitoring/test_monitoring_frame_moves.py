@@ -284,6 +284,24 @@ def test_the_wasserstein_distance_that_is_shown_is_that_of_the_rows(case):
         assert all(each.finding is None or each.finding.effects == each.effects for each in found.columns)
 
 
+@pytest.mark.parametrize("case", WASSERSTEIN)
+def test_a_monitor_tells_the_same_distance_and_where_earlier_windows_lie_beyond_the_reference_too_at_least_how_much(case):
+    from scipy.stats import wasserstein_distance
+
+    drawn, moved, close = WASSERSTEIN[case]
+    for seed, windows in ((0, 0), (1, 0), (0, 5), (1, 5)):
+        draw = np.random.default_rng(seed)
+        rows = [drawn(draw, 4000), *(drawn(draw, 1000) for _ in range(windows))]
+        watch = Monitor(profile(pl.DataFrame({"x": rows[0]}), window_rows=1000), windows=1e6)
+        assert all(watch.look(pl.DataFrame({"x": each})) == () for each in rows[1:])
+        beyond = any(each.min() < rows[0].min() or each.max() > rows[0].max() for each in rows[1:])
+        now = moved(drawn(draw, 1000))
+        (found,) = watch.look(pl.DataFrame({"x": now}))
+        true = wasserstein_distance(np.concatenate(rows), now)
+        assert found.at_least == (("wasserstein",) if beyond else ())
+        assert true * (1.0 - close - 0.1 * beyond) < found.effects["wasserstein"] < true * (1.0 + close)
+
+
 def test_a_wasserstein_distance_that_may_be_larger_says_so():
     draw = np.random.default_rng(0)
     far = profile(pl.DataFrame({"x": 2e9 + draw.normal(size=4000)}), window_rows=1000)

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import msgspec
 import numpy as np
 import pytest
 from real_rows import NO_FEATURES, as_columns, frame, kinds, take
@@ -9,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 from flyball.errors import DataError
 from flyball.monitoring import harm, reference, sensitivity, streams
+from flyball.monitoring.quality import Fault
 from flyball.records import codec
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, FindingKind
@@ -41,7 +43,7 @@ class Adult:
             scores = model.predict_proba(self.inputs(given))[:, 1]
             return scores[:, None], (scores - truth[hold]) ** 2
 
-        self.columns, self.rng = take(columns, self.rest), rng
+        self.columns, self.rng, self.model, self.truth = take(columns, self.rest), rng, model, truth[self.rest]
         self.losses = (model.predict_proba(self.inputs(self.columns))[:, 1] - truth[self.rest]) ** 2
         self.streams = referenced(take(columns, order[: rows + held]))
         holdout = take(columns, hold)
@@ -191,6 +193,68 @@ def test_a_wrong_unit_of_a_column_that_the_model_uses_is_first_and_that_of_one_i
     assert told[0].harm > 0.1
     assert not told[1].pages
     assert "the model ignores it" in told[1].words
+
+
+def faults_of(rows, name):
+    """(fault, what stands in the column then)."""
+    for share in (0.01, 0.25, 0.5, 0.75, 0.99):
+        yield Fault.FROZEN, np.full(len(rows[name]), np.nanquantile(rows[name], share, method="nearest"))
+    yield Fault.SWAPPED, rows["age" if name != "age" else "hours_per_week"]
+    yield Fault.STUCK, np.where(np.arange(len(rows[name])) % 2, rows[name], np.roll(rows[name], 1))
+    yield from ((Fault.UNIT, rows[name] * factor) for factor in (1.609, 1 / 12))
+
+
+def test_a_fault_of_a_column_that_the_model_uses_pages_though_such_rows_of_the_reference_do_no_harm_and_one_of_others_does_not():
+    """The labels do not follow what a fault wrote: of 44 that did harm, a weighted reference called 9 benign."""
+    harmful, unpaged, called_benign = 0, [], 0
+    for seed in range(2):
+        world = Adult(seed)
+        drawn = world.rng.integers(0, len(world.losses), 500)
+        rows = take(world.columns, drawn)
+        for stream in world.streams:
+            if stream.name not in (*USED, "fnlwgt", "capital_gain"):
+                continue
+            for fault, values in faults_of(rows, stream.name):
+                scores = world.model.predict_proba(world.inputs(rows | {stream.name: values}))[:, 1]
+                true = float(((scores - world.truth[drawn]) ** 2 - world.losses[drawn]).mean())
+                counts = streams.bin_of(stream, values).tolist()
+                faulty = msgspec.structs.replace(finding(stream.name), kind=FindingKind.DATA_QUALITY, fault=fault.value)
+                (told,) = harm.weigh([faulty], world.table, world.streams, {stream.name: counts}, TOLERANCE)
+                if stream.name in USED:
+                    harmful += true > TOLERANCE
+                    unpaged += [(stream.name, fault, true)] if true > TOLERANCE and not told.pages else []
+                    called_benign += true > TOLERANCE and harm.estimate(world.table, stream, counts, TOLERANCE).benign
+                    assert told.harm >= world.sensitivities[stream.name].shuffled_reach
+                    assert "its losses on the holdout change by" in told.words
+                else:
+                    assert (told.pages, told.harm) == (False, 0.0), (fault, told.words)
+                    assert told.words.endswith("says nothing of the rows; nobody is called")
+    assert unpaged == []
+    assert harmful >= 40
+    assert called_benign >= 6  # what the fault keeps from being believed
+
+
+def test_values_that_a_fault_took_cost_what_the_model_makes_of_none_and_not_what_rows_that_never_had_one_lose():
+    rng = np.random.default_rng(8)
+    held = {"c": np.where(rng.random(2000) < 0.1, "", rng.choice(["a", "b"], 2000)).astype(object)}
+    (stream,) = referenced(held)
+    probes = {"missing": sensitivity.Probe(gain=0.1, reach=0.2), "unseen": sensitivity.Probe(gain=0.1, reach=0.2)}
+    for reach, pages in ((0.2, True), (0.004, False)):
+        asked = sensitivity.Sensitivity(shuffled=0.1, shuffled_reach=reach, probes=probes)
+        table = harm.build([stream], held, np.full(2000, 0.1), {"c": asked})
+        given = {
+            Fault.MISSING: (["a"] * 50 + [""] * 50, 0.1),
+            Fault.SPELLING: (["a"] * 50 + ["B"] * 50, 0.2),
+            Fault.SWAPPED: (["a"] * 90 + ["b"] * 10, reach),
+        }
+        for fault, (values, cost) in given.items():
+            counts = {"c": streams.bin_of(stream, np.array(values, dtype=object)).tolist()}
+            (told,) = harm.weigh([msgspec.structs.replace(finding("c"), fault=fault.value)], table, [stream], counts, TOLERANCE)
+            assert told.harm == pytest.approx(cost)
+            assert told.pages is (pages or fault is not Fault.SWAPPED)
+    unasked = harm.build([stream], held, np.full(2000, 0.1), {})
+    (told,) = harm.weigh([msgspec.structs.replace(finding("c"), fault="frozen")], unasked, [stream], counts, TOLERANCE)
+    assert (told.harm, told.pages) == (None, True)
 
 
 def test_sensitivity_tells_used_columns_from_ignored_ones():
