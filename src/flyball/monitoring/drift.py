@@ -127,10 +127,11 @@ def judge(
     profile: Profile,
     window: Window,
     policy: MonitorPolicy,
+    least: float = INDIFFERENCE,
 ) -> DriftReading:
     """Judge one closed window. Windows are to come in order of time, each once: a second look at the last one changes nothing.
 
-    What its findings do to the model, and so whether they page, is said by `harm.weigh` alone.
+    What its findings do to the model, and so whether they page, is said by `harm.weigh` alone. `least`: share of rows; what surely moved less is no alarm.
     """
     usual = {stream.name: stream.counts for stream in streams_of(reference, window)}
     seen = tuple(stream for stream in reference.streams if _n(profile, stream) > 0)
@@ -149,7 +150,7 @@ def judge(
         begun[stream.name] = _begun(states.get(stream.name), stream)
         own, states[stream.name] = _looked(stream, begun[stream.name], counts, window)
         looks += own
-    alarmed = _alarmed(looks, weights_of(reference), policy)
+    alarmed = _alarmed(looks, weights_of(reference), policy, least)
     findings = []
     for look, spent in alarmed:
         name = look.stream.name
@@ -326,21 +327,18 @@ def _ended(state: StreamState, window: Window, size: int) -> StreamState:
     )
 
 
-def _alarmed(looks: list[Look], weights: Mapping[str, float], policy: MonitorPolicy) -> list[tuple[Look, float]]:
+def _alarmed(looks: list[Look], weights: Mapping[str, float], policy: MonitorPolicy, least: float) -> list[tuple[Look, float]]:
     """Looks to be told, strongest first, and the part of the drift budget that each spends. A stream is told once a window, by its strongest look."""
     told: dict[str, tuple[Look, float]] = {}
     for size, part in zip(BLOCKS, LOOKS, strict=True):
         due = {look.stream.name: look for look in looks if look.size == size}
-        worth = {name: look.p if _is_worth_it(look) else 1.0 for name, look in due.items()}
+        moved_by = {name: effects.may_have_moved(look.stream, look.counts, look.before, least) for name, look in due.items()}
+        worth = {name: look.p if moved_by[name] else 1.0 for name, look in due.items()}
         named = multiple.benjamini_hochberg(worth, weights, min(part * size / policy.drift_run_length, HIGHEST_LEVEL))
         for name in named:
             if name not in told or due[name].p < told[name][0].p:
                 told[name] = (due[name], part / len(named))
     return sorted(told.values(), key=lambda item: (item[0].p, -max(item[0].sensed.squares), item[0].stream.name))
-
-
-def _is_worth_it(look: Look) -> bool:
-    return effects.may_have_moved(look.stream, look.counts, look.before, INDIFFERENCE)
 
 
 def _ints(counts: Floats) -> tuple[int, ...]:

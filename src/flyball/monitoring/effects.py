@@ -28,12 +28,12 @@ def of(stream: Stream, counts: Floats, before: Floats) -> dict[str, float]:
 
 def outside(stream: Stream, counts: Floats, seen: Traits) -> float:
     """What a window's numbers beyond the reference's lowest and highest add to `wasserstein`, which has them lie there: beyond them one of the distributions is 0
-    or 1, so it is their mean distance, known to 1 % from the traits of the same rows."""
+    or 1, so it is their mean distance, known to 1 % from the traits of the same rows (to 2 % a level more where buckets are joined)."""
     if not stream.edges or not seen.buckets or seen.lowest is None or seen.highest is None:
         return 0.0
     places = np.fromiter(sorted(seen.buckets), dtype=np.int64, count=len(seen.buckets))
     until = np.cumsum([seen.buckets[place] for place in places.tolist()])
-    lower, upper = (np.clip(edge, seen.lowest, seen.highest) for edge in log_buckets.edges_of(places))
+    lower, upper = (np.clip(edge, seen.lowest, seen.highest) for edge in log_buckets.edges_of(places, seen.level))
     of_row, total = np.repeat((lower + upper) / 2.0, np.diff(until, prepend=0)), max(float(counts[1:].sum()), 1.0)
     below, above = int(counts[1]), int(counts[-1])
     under = np.maximum(stream.edges[0] - of_row[:below], 0.0)
