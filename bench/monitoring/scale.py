@@ -1,5 +1,6 @@
 """What it costs: rows by the million in flat memory, the same windows as the peers, history that does not slow it, shards that merge to the same bytes."""
 
+import functools
 import multiprocessing
 import os
 import resource
@@ -8,10 +9,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
+import polars as pl
 from rich.table import Table as Drawn
 
 from bench.monitoring.data import Absent, load
@@ -21,11 +23,19 @@ from bench.monitoring.peers import Peer
 from bench.monitoring.subjects import Flyball, FlyballWatch, Subject
 from bench.serving.bars import Bar
 from bench.serving.rounds import tell
+from flyball.monitoring import Monitor, frame_counts, profile
+from flyball.monitoring.frame_counts import FrameCounts
 from flyball.monitoring.window_counts import Profile, merge
+
+T = TypeVar("T")
 
 FEATURES = 100
 CHUNK_ROWS = 20_000
 SHARDS = 100
+FRAME_FEATURES = 20
+REFERENCE_ROWS = 20_000
+BESIDE_MB, BYTES_KB = 64, 60
+"""Of memory beside one large frame that is looked at; of a window of FEATURES as bytes."""
 TIMES_EVIDENTLY, TIMES_NANNYML = 50, 5
 
 
@@ -40,10 +50,12 @@ class Plan:
     """Windows judged before the one that is timed."""
     joint_rows: int
     """Counted once more with how their columns go together."""
+    frames: tuple[int, ...]
+    """Rows of one frame that the library looks at."""
 
 
-QUICK = Plan((10_000, 100_000, 1_000_000), 20, 50_000, 3, (10, 300), 100_000)
-FULL = Plan((10_000, 100_000, 1_000_000, 10_000_000), 20, 50_000, 7, (10, 2_000), 1_000_000)
+QUICK = Plan((10_000, 100_000, 1_000_000), 20, 50_000, 3, (10, 300), 100_000, (100_000, 1_000_000))
+FULL = Plan((10_000, 100_000, 1_000_000, 10_000_000), 20, 50_000, 7, (10, 2_000), 1_000_000, (300_000, 3_000_000))
 
 
 class Streamed(NamedTuple):
@@ -65,6 +77,18 @@ class Streamed(NamedTuple):
         return 1e9 * self.processor / (self.rows * FEATURES)
 
 
+class Looked(NamedTuple):
+    """One process in which the library looked at one frame."""
+
+    rows: int
+    frame_mb: float
+    look_mb: float
+    """Beside the frame, at most."""
+    look_seconds: float
+    profile_mb: float
+    profile_seconds: float
+
+
 @dataclass
 class Told:
     streamed: list[Streamed] = field(default_factory=list)
@@ -74,12 +98,14 @@ class Told:
     skipped: dict[str, str] = field(default_factory=dict)
     update_ms: dict[int, float] = field(default_factory=dict)
     """Windows of history → milliseconds to count and judge one more."""
+    frames: list[Looked] = field(default_factory=list)
     shards_equal: bool | None = None
-    profile_bytes: int = 0
+    bytes: dict[int, int] = field(default_factory=dict)
+    """Rows of a window of FEATURES → bytes of its counts."""
 
     def document(self) -> dict[str, Any]:
         streamed = [{**each._asdict(), "ns_per_row_and_feature": each.nanoseconds} for each in self.streamed]
-        return {**vars(self), "streamed": streamed}
+        return {**vars(self), "streamed": streamed, "frames": [each._asdict() for each in self.frames]}
 
 
 def measure(data: Path, plan: Plan, peers: Sequence[Subject]) -> Told:
@@ -87,16 +113,19 @@ def measure(data: Path, plan: Plan, peers: Sequence[Subject]) -> Told:
     for rows, joint in [*((rows, False) for rows in plan.rows), (plan.joint_rows, True)]:
         told.streamed.append(in_a_process(_stream, data, rows, joint))
         tell(f"scale: {_words(told.streamed[-1])}")
+    for rows in plan.frames:
+        told.frames.append(in_a_process(_look, rows))
+        tell(f"scale: {_frame_words(told.frames[-1])}")
     watch, stream = _prepared(data, joint=False)
     chunk = stream.make(0)
-    told.shards_equal, told.profile_bytes = _shards(watch, chunk)
+    told.shards_equal, told.bytes = _shards(chunk)
     for windows in plan.history:
         told.update_ms[windows] = _update(watch.under(100.0), chunk, windows)
     _against(data, plan, peers, told)
     return told
 
 
-def in_a_process(run: Callable[..., Streamed], *given: Any) -> Streamed:
+def in_a_process(run: Callable[..., T], *given: Any) -> T:
     """A process of its own: the peak of its memory is not that of what came before."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(run, given)
@@ -130,15 +159,54 @@ def _stream(data: Path, rows: int, joint: bool) -> Streamed:  # noqa: FBT001 - `
     return Streamed(rows, took, worked, peak, joint, os.getloadavg()[0])
 
 
-def _shards(watch: FlyballWatch, chunk: Frame) -> tuple[bool, int]:
-    """Whether a hundred shards, merged in another order than they were cut, are the same bytes as one pass."""
-    order = np.random.default_rng(5).permutation(len(chunk))
-    merged: Profile | None = None
-    for rows in reversed(np.array_split(order, SHARDS)):
-        counted = watch.count(chunk.take(rows)).profile
-        merged = counted if merged is None else merge(merged, counted)
-    one = msgspec.json.encode(watch.count(chunk).profile)
-    return msgspec.json.encode(merged) == one, len(one)
+def _look(rows: int) -> Looked:
+    """Numbers and words, so that both ways of counting are measured."""
+    draw = np.random.default_rng(6)
+
+    def frame(n: int) -> pl.DataFrame:
+        numbers = {f"x{i}": draw.normal(size=n).astype(np.float32) for i in range(FRAME_FEATURES - 2)}
+        return pl.DataFrame(numbers | {f"c{i}": pl.Series(draw.integers(0, 30, n)).cast(pl.String) for i in range(2)})
+
+    watch, window = Monitor(profile(frame(REFERENCE_ROWS))), frame(rows)
+    look_mb, look_seconds = _measured(lambda: watch.look(window))
+    profile_mb, profile_seconds = _measured(lambda: profile(window))
+    return Looked(rows, window.estimated_size() / 1e6, look_mb, look_seconds, profile_mb, profile_seconds)
+
+
+def _measured(run: Callable[[], object]) -> tuple[float, float]:
+    """MB of the peak above what there was before, and seconds. Linux forgets an earlier peak when told to."""
+    Path("/proc/self/clear_refs").write_text("5")
+    before, begun = _peak_mb(), time.perf_counter()
+    run()
+    return _peak_mb() - before, time.perf_counter() - begun
+
+
+def _peak_mb() -> float:
+    told = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in told if line.startswith("VmHWM:")).split()[1]) / 1024
+
+
+def _shards(chunk: Frame) -> tuple[bool, dict[int, int]]:
+    """Whether a hundred shards are the same bytes merged forwards and backwards, traits and all, and as one pass but for what repeats the value before it, which
+    is of pieces; and the bytes of windows."""
+    rows = pl.DataFrame({name: pl.Series(values.tolist()) for name, values in chunk.columns.items()})
+    watch = Monitor(profile(rows[:5_000], window_rows=1_000))
+
+    def count(part: pl.DataFrame) -> FrameCounts:
+        return watch.count(watch.columns(part))
+
+    size = len(rows) // SHARDS
+    parts = [count(rows[k * size : (k + 1) * size]) for k in range(SHARDS)]
+    forwards, backwards = functools.reduce(frame_counts.merge, parts), functools.reduce(frame_counts.merge, parts[::-1])
+    one = count(rows[: SHARDS * size])
+    equal = forwards.to_bytes() == backwards.to_bytes() and _unordered(forwards).to_bytes() == _unordered(one).to_bytes()
+    return equal, {n: len(count(rows[:n]).to_bytes()) for n in (1_000, len(rows))}
+
+
+def _unordered(counts: FrameCounts) -> FrameCounts:
+    assert counts.traits is not None
+    columns = {name: msgspec.structs.replace(of, repeats=0, pieces=0) for name, of in counts.traits.columns.items()}
+    return msgspec.structs.replace(counts, traits=msgspec.structs.replace(counts.traits, columns=columns))
 
 
 def _update(watch: FlyballWatch, chunk: Frame, windows: int) -> float:
@@ -192,6 +260,8 @@ def bars(told: Told, plan: Plan) -> list[Bar]:
         Bar("cost per row and feature, most rows over 100,000", _per_row(told), 1.2, least=False),
         Bar(f"one window after {many:,} windows over after {few}", told.update_ms[many] / told.update_ms[few], 1.5, least=False),
         Bar(f"{SHARDS} shards merge to the bytes of one pass", float(bool(told.shards_equal)), 1, least=True),
+        Bar("MB beside one frame that is looked at", max(each.look_mb for each in told.frames), BESIDE_MB, least=False),
+        Bar(f"kB of a window of {FEATURES} features", max(told.bytes.values()) / 1000, BYTES_KB, least=False),
     ]
     for name, wanted in (("evidently", TIMES_EVIDENTLY), ("nannyml", TIMES_NANNYML)):
         ratio = statistics.median(told.ratios.get(name, [float("nan")]))
@@ -211,13 +281,23 @@ def _words(each: Streamed) -> str:
     )
 
 
+def _frame_words(each: Looked) -> str:
+    return (
+        f"one frame of {each.rows:,} rows × {FRAME_FEATURES} features, {each.frame_mb:.0f} MB: looked at in {each.look_seconds:.1f} s and {each.look_mb:.0f} MB beside, "
+        f"profiled in {each.profile_seconds:.1f} s and {each.profile_mb:.0f} MB"
+    )
+
+
 def drawn(told: Told) -> Drawn:
     table = Drawn("what", "found", box=None, pad_edge=False)
     for each in told.streamed:
         table.add_row(*_words(each).split(": "))
     for windows, took in told.update_ms.items():
         table.add_row(f"1,000 rows × {FEATURES} features more, after {windows:,} windows", f"{took:.1f} ms")
-    table.add_row("profile of a window", f"{told.profile_bytes / 1000:.1f} kB as JSON")
+    for looked in told.frames:
+        table.add_row(*_frame_words(looked).split(": "))
+    for rows, size in told.bytes.items():
+        table.add_row(f"counts of a window of {rows:,} rows × {FEATURES} features", f"{size / 1000:.1f} kB")
     for name, took_all in told.seconds.items():
         ratios = told.ratios.get(name)
         more = f", {statistics.median(ratios):.0f} × Flyball" if ratios else ""

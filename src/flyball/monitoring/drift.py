@@ -55,8 +55,6 @@ LIKE_BEFORE = 0.2
 """p-value from which on the windows after an alarm count as like the reference again. A shift that raised an alarm gives one so large in 1 window of 300."""
 ALARM_TEACHES = 2.0
 """Times the furthest difference seen before. Simulated with days that differ by storms or heavy tails: at 1 false alarms come to 1.6 times the budget, at 2 within it."""
-INDIFFERENCE = 0.005
-"""Share of rows: what surely moved less is no alarm, however many rows prove it. Half a row in a hundred; a tenth of a standard deviation moves four."""
 KINDS = {"prediction": FindingKind.PREDICTION_DRIFT, "joint": FindingKind.JOINT_DRIFT}
 
 Floats = NDArray[np.float64]
@@ -335,16 +333,15 @@ def _alarmed(looks: list[Look], weights: Mapping[str, float], policy: MonitorPol
     told: dict[str, tuple[Look, float]] = {}
     for size, part in zip(BLOCKS, LOOKS, strict=True):
         due = {look.stream.name: look for look in looks if look.size == size}
-        worth = {name: look.p if _is_worth_it(look) else 1.0 for name, look in due.items()}
+        moved_by = {
+            name: effects.may_have_moved(look.stream, look.counts, look.before, policy.indifference) for name, look in due.items()
+        }
+        worth = {name: look.p if moved_by[name] else 1.0 for name, look in due.items()}
         named = multiple.benjamini_hochberg(worth, weights, min(part * size / policy.drift_run_length, HIGHEST_LEVEL))
         for name in named:
             if name not in told or due[name].p < told[name][0].p:
                 told[name] = (due[name], part / len(named))
     return sorted(told.values(), key=lambda item: (item[0].p, -max(item[0].sensed.squares), item[0].stream.name))
-
-
-def _is_worth_it(look: Look) -> bool:
-    return effects.may_have_moved(look.stream, look.counts, look.before, INDIFFERENCE)
 
 
 def _ints(counts: Floats) -> tuple[int, ...]:

@@ -39,13 +39,15 @@ def told(stream: Stream, counts: Floats, before: Floats, seen: Traits | None) ->
 
 def outside(stream: Stream, counts: Floats, seen: Traits, before: Floats | None = None) -> float:
     """What a window's numbers beyond the reference's lowest and highest add to `wasserstein`, which has them lie there: beyond them one of the distributions is 0
-    or 1, so it is their mean distance, known to 1 % from the traits of the same rows. `before`: where it has such numbers as well, as many of the window's may
-    be beside them, which is allowed for by leaving the furthest out: at least so much is added."""
+    or 1, so it is their mean distance, known to 1 % from the traits of the same rows (to 2 % a level more where buckets are joined).
+
+    `before`: where it has such numbers as well, as many of the window's may be beside them, which is allowed for by leaving the furthest out: at least so
+    much is added."""
     if not stream.edges or not seen.buckets or seen.lowest is None or seen.highest is None:
         return 0.0
     places = np.fromiter(sorted(seen.buckets), dtype=np.int64, count=len(seen.buckets))
     until = np.cumsum([seen.buckets[place] for place in places.tolist()])
-    lower, upper = (np.clip(edge, seen.lowest, seen.highest) for edge in log_buckets.edges_of(places))
+    lower, upper = (np.clip(edge, seen.lowest, seen.highest) for edge in log_buckets.edges_of(places, seen.level))
     of_row, total = np.repeat((lower + upper) / 2.0, np.diff(until, prepend=0)), max(float(counts[1:].sum()), 1.0)
     shares = np.zeros(2) if before is None else before[[1, -1]] / max(float(before[1:].sum()), 1.0)
     fewer, more = np.ceil(shares * total).astype(np.int64).tolist()

@@ -1,5 +1,6 @@
 """Frames in the bins of a reference: what is counted of a window, in one place or in several."""
 
+import functools
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -8,7 +9,7 @@ import msgspec
 import numpy as np
 
 from flyball.errors import DataError
-from flyball.monitoring import joint_rows, traits, window_counts
+from flyball.monitoring import frame_bytes, joint_rows, traits, window_counts
 from flyball.monitoring.centres import are_infinite, centre_of, centred, is_coarse
 from flyball.monitoring.counting import doubles, texts
 from flyball.monitoring.frame_clock import Clock
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 FEWEST_ROWS = 20
 """A frame of fewer rows is compared with nothing."""
+PIECE_ROWS = 1 << 16
+"""Counted at once, and merged: memory beside a frame does not grow with its rows. A frame cut at multiples of them is counted to the bytes of the whole."""
 
 
 class Known(NamedTuple):
@@ -60,15 +63,25 @@ class FrameCounts(msgspec.Struct, frozen=True, kw_only=True):
 
     def to_bytes(self) -> bytes:
         """To be sent where parts are merged; `from_bytes` gives it back."""
-        return codec.encode(msgspec.to_builtins(self, str_keys=True))
+        return frame_bytes.encode(frame_bytes.Parts(self.profile, self.bins, self.pairs, self.traits, self.begin))
 
     @classmethod
     def from_bytes(cls, kept: bytes) -> "FrameCounts":
         """Raises DataError for other bytes."""
         try:
-            return codec.decode(kept, cls)
-        except (msgspec.MsgspecError, TypeError) as error:
+            if kept[:1] == b"{":  # of a release that kept them as JSON
+                return codec.decode(kept, cls)
+            return cls(**frame_bytes.decode(kept)._asdict())
+        except (msgspec.MsgspecError, TypeError, UnicodeDecodeError) as error:
             raise DataError(f"bytes that hold no counts: {error}", expected="what to_bytes() gave") from None
+
+
+class Counted(NamedTuple):
+    """A frame as it was counted."""
+
+    counts: FrameCounts
+    infinite: dict[str, int]
+    """Taken.infinite, of all rows."""
 
 
 class Taken(NamedTuple):
@@ -139,7 +152,19 @@ def features_of(reference: Reference) -> tuple[Stream, ...]:
     return tuple(stream for stream in reference.streams if stream.role == "feature")
 
 
-def count(known: Known, columns: Columns, seen: Taken) -> FrameCounts:
+def count(known: Known, columns: Columns) -> Counted:
+    starts = range(0, max(columns.rows, 1), PIECE_ROWS)
+    return functools.reduce(_both, (_count(known, columns.rows_between(start, start + PIECE_ROWS)) for start in starts))
+
+
+def _both(a: Counted, b: Counted) -> Counted:
+    counts = merge(a.counts, b.counts)
+    infinite = {name: a.infinite.get(name, 0) + b.infinite.get(name, 0) for name in counts.profile.counts}
+    return Counted(counts, {name: times for name, times in infinite.items() if times})
+
+
+def _count(known: Known, columns: Columns) -> Counted:
+    seen = taken(columns, known)
     reference = known.reference
     plain = together(columns.types, seen.values, seen.centres) if known.directions is not None or known.norms is not None else {}
     observed = None if known.directions is None else joint_rows.observe(known.directions, plain)
@@ -149,17 +174,18 @@ def count(known: Known, columns: Columns, seen: Taken) -> FrameCounts:
         if known.norms is None
         else {name: of for name, of in known_of(reference.streams).items() if name in known.norms.columns}
     )
-    return FrameCounts(
+    counts = FrameCounts(
         profile=profile_of(reference, values, None, columns.rows),
         bins=bins_of(reference),
         begin=columns.begin,
         pairs=None if observed is None else observed.pairs,
         traits=None if known.norms is None else traits.traits_of(asked, plain),
     )
+    return Counted(counts, seen.infinite)
 
 
 def merge(a: FrameCounts, b: FrameCounts) -> FrameCounts:
-    """Of the rows of both. Raises DataError where they are counted in different bins, or one lacks a column that the other has."""
+    """Of the rows of both, the same bytes in whatever order. Raises DataError where they are counted in different bins, or one lacks a column that the other has."""
     refuse_other(a, b)
     if a.bins != b.bins:
         raise DataError(

@@ -36,6 +36,13 @@ class Columns(NamedTuple):
     begin: datetime | None = None
     """Of the window of time that all rows are of, where somebody asked for it."""
 
+    def rows_between(self, start: int, stop: int) -> "Columns":
+        """Some of the rows, where they lie."""
+        if start <= 0 and stop >= self.rows:
+            return self
+        values = {name: _between(each, start, stop) for name, each in self.values.items()}
+        return self._replace(rows=min(stop, self.rows) - start, values=values)
+
     @property
     def signature(self) -> Signature:
         """Of a model that takes these columns."""
@@ -91,6 +98,11 @@ def holds_otherwise(columns: Columns, name: str, why_left_out: str) -> bool:
         return True
     kinds = {LIKE.get(each, each) for each in (_base(now), _base(why_left_out))}
     return len(kinds) > 1 and not kinds & VAGUE
+
+
+def _between(values: Any, start: int, stop: int) -> Any:
+    """By place: a pandas series takes some numbers for labels."""
+    return (values.iloc if hasattr(values, "iloc") else values)[start:stop]
 
 
 def _base(told: str) -> str:

@@ -83,8 +83,8 @@ def build(streams: Sequence[Stream], columns: Mapping[str, Any], windows: Sequen
 
 
 def clumping(seen: Traits, collision: float) -> float:
-    """Share of values that repeat the one before, less `collision`: the chance that two values drawn apart are equal."""
-    return seen.repeats / max(seen.present - 1, 1) - collision
+    """Share of values that repeat the one before (of those that have one in their piece), less `collision`: the chance that two values drawn apart are equal."""
+    return seen.repeats / max(seen.pairs, 1) - collision
 
 
 def collision(shares: Sequence[int]) -> float:

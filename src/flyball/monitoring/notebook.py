@@ -8,7 +8,7 @@
 """
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import numpy as np
@@ -23,7 +23,7 @@ from flyball.monitoring.frame_profile import FrameProfile, profile
 from flyball.monitoring.frame_words import ComparedColumn
 from flyball.monitoring.frames import Columns, holds_otherwise, rows_of
 from flyball.monitoring.histogram import histogram_of, pictured
-from flyball.monitoring.policy import MonitorPolicy
+from flyball.monitoring.policy import INDIFFERENCE, MonitorPolicy
 from flyball.monitoring.quality import Watched
 from flyball.monitoring.reference import Reference
 from flyball.monitoring.streams import Stream
@@ -42,22 +42,26 @@ SHORTER = 0.5
 in groups of 100 and stretches have 500), those of a fifth do not (37)."""
 
 
-def compare(reference: "FrameProfile | IntoDataFrame", frame: "IntoDataFrame", *, level: float = 0.01) -> Comparison:
+def compare(
+    reference: "FrameProfile | IntoDataFrame", frame: "IntoDataFrame", *, level: float = 0.01, least: float = INDIFFERENCE
+) -> Comparison:
     """What has moved from `reference` to `frame`. `level`: chance that anything at all is said to have moved where nothing has;
     more than 0.1 is taken as that, and the words say so: p-values of several senses are put together by a rule that is right for small levels only.
+    `least`: share of rows (0.01: one in a hundred) that is to have gone into or out of one bin, or across one edge; what surely moved less is not called moved,
+    however many rows prove it.
 
     Raises DataError as `profile` does, where the two have no column in common, and where the frame has far fewer rows than the profile was made for.
     """
     if not isinstance(level, int | float | np.number) or not 0.0 < level < 1.0:
         raise DataError(f"a level of {level!r}", expected="a chance between 0 and 1, such as 0.01")
+    _refuse_no_share(least)
     tested = min(float(level), drift.HIGHEST_LEVEL)
     known = reference if isinstance(reference, FrameProfile) else profile(reference, window_rows=max(rows_of(frame), FEWEST_ROWS))
     columns = frame_counts.columns_beside(known.known, frame, strict=False)
     window, clock = _covered(known, frame)
-    seen = frame_counts.taken(columns, known.known)
-    counted = frame_counts.count(known.known, columns, seen)
+    counted, infinite = frame_counts.count(known.known, columns)
     # A single look has no slow drift to find: all of the budget is a window's own.
-    findings, _ = _judged(known.known, DriftState(), counted, drift.LOOKS[0] / tested, window)
+    findings, _ = _judged(known.known, DriftState(), counted, window, _Asked(drift.LOOKS[0] / tested, float(least)))
     findings = tuple(_of_one_look(finding, tested) for finding in findings)
     own = {stream.name: stream for stream in drift.streams_of(known.reference, window) if stream.role == "feature"}
     found = {finding.subject: finding for finding in findings if finding.subject in own}
@@ -67,7 +71,7 @@ def compare(reference: "FrameProfile | IntoDataFrame", frame: "IntoDataFrame", *
         tuple(sorted(compared, key=lambda column: (column.finding is None, -column.effects["js"], column.name))),
         tuple(name for name in own if name not in columns.values and name not in columns.changed), columns.left_out, tested,
         known.reference.exchangeable, float(level) if level > tested else None, _schema(known, columns, tuple(own)),
-        tuple(finding for finding in findings if finding.subject not in own), tuple(_beside(known, seen.infinite)), clock,
+        tuple(finding for finding in findings if finding.subject not in own), tuple(_beside(known, infinite)), clock,
         known.reference.unseen,
     )  # fmt: skip
 
@@ -141,10 +145,15 @@ def _of_one_look(finding: Finding, level: float) -> Finding:
 class Monitor:
     """Looks at one window after the other, for ever, under one false-alarm budget: at most one false alarm in `windows` windows, on average."""
 
-    def __init__(self, reference: "FrameProfile | IntoDataFrame", windows: float = 90.0, state: DriftState | None = None) -> None:
-        """`state`: of an earlier monitor of this reference, to go on with. Raises DataError when the budget is none, or the state another reference's."""
+    def __init__(
+        self, reference: "FrameProfile | IntoDataFrame", windows: float = 90.0, state: DriftState | None = None, *,
+        least: float = INDIFFERENCE,
+    ) -> None:  # fmt: skip
+        """`state`: of an earlier monitor of this reference, to go on with. `least`: as of `compare`. Raises DataError when the budget or `least` is none, or the
+        state another reference's."""
         if not isinstance(windows, int | float | np.number) or not windows >= 1.0:
             raise DataError(f"a budget of one false alarm in {windows!r} windows", expected="a number of windows, at least 1")
+        _refuse_no_share(least)
         self._known = (reference if isinstance(reference, FrameProfile) else profile(reference)).known
         self.reference = self._known.reference
         self._bins = frame_counts.bins_of(self.reference)
@@ -155,7 +164,7 @@ class Monitor:
             )  # fmt: skip
         self.state = msgspec.structs.replace(state or DriftState(), bins=self._bins)
         """A frozen record, some kB: keep it with records.codec, and a new monitor goes on from it."""
-        self._windows = float(windows)
+        self._asked = _Asked(float(windows), float(least))
 
     def look(self, frame: "IntoDataFrame") -> tuple[Finding, ...]:
         """What has moved in the next window; mostly nothing. Raises DataError as `compare` does, and where a column of the reference is not there or holds
@@ -173,7 +182,7 @@ class Monitor:
 
     def count(self, columns: Columns) -> FrameCounts:
         """The window in the reference's bins: to be merged with others' (`merge`) where a window is counted in several places."""
-        return frame_counts.count(self._known, columns, frame_counts.taken(columns, self._known))
+        return frame_counts.count(self._known, columns).counts
 
     def judge(self, counted: FrameCounts) -> tuple[Finding, ...]:
         """`look`, of a window that is counted already."""
@@ -186,7 +195,7 @@ class Monitor:
         self._refuse_absent(
             [each.name for each in frame_counts.features_of(self.reference) if each.name not in counted.profile.counts]
         )
-        findings, self.state = _judged(self._known, self.state, counted, self._windows, self._window(counted))
+        findings, self.state = _judged(self._known, self.state, counted, self._window(counted), self._asked)
         return findings
 
     def _window(self, counted: FrameCounts) -> Window:
@@ -210,15 +219,30 @@ class Monitor:
             )  # fmt: skip
 
 
+class _Asked(NamedTuple):
+    """What somebody wants to be told."""
+
+    windows: float
+    """In which one may be a false alarm."""
+    least: float
+
+
+def _refuse_no_share(least: float) -> None:
+    if not isinstance(least, int | float | np.number) or not 0.0 <= least < 1.0:
+        raise DataError(
+            f"a least move of {least!r}", expected="a share of rows from 0 to below 1, such as 0.01 for one row in a hundred"
+        )
+
+
 def _judged(
-    known: Known, state: DriftState, counted: FrameCounts, windows: float, window: Window
+    known: Known, state: DriftState, counted: FrameCounts, window: Window, asked: _Asked
 ) -> tuple[tuple[Finding, ...], DriftState]:
     """One window's findings in the words of what happened, with pictures; and the state after it."""
     if known.clock is None:  # a window of time has as many rows as came, and its spread was learned from such ones or smaller
         _refuse_short(known.reference, counted.profile.rows)
     policy = MonitorPolicy(
-        window=window.end - window.start, budget_windows=windows, min_rows=FEWEST_ROWS, mature_share=1.0, label_delay=None,
-        tolerance=0.0, drift_share=1.0,
+        window=window.end - window.start, budget_windows=asked.windows, min_rows=FEWEST_ROWS, mature_share=1.0, label_delay=None,
+        tolerance=0.0, drift_share=1.0, indifference=asked.least,
     )  # fmt: skip
     reading = drift.judge(known.reference, state, counted.profile, window, policy, counted.traits)
     findings = reading.findings

@@ -12,6 +12,10 @@ SHARES = MappingProxyType({"drift": 0.4, "performance": 0.2, "concept": 0.2, "es
 DRIFT_SHARE = SHARES["drift"]
 
 
+INDIFFERENCE = 0.005
+"""Share of rows: what surely moved less is no alarm, however many rows prove it. Half a row in a hundred; a tenth of a standard deviation moves four."""
+
+
 class MonitorPolicy(msgspec.Struct, frozen=True, kw_only=True):
     window: timedelta
     budget_windows: float
@@ -25,6 +29,8 @@ class MonitorPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """Increase of the mean bounded loss that is not worth an alarm."""
     drift_share: float = DRIFT_SHARE
     """Of the budget: what drift has; 1 where nothing else looks."""
+    indifference: float = INDIFFERENCE
+    """Share of rows: what surely moved less is no alarm of drift."""
     slices: tuple[tuple[str, str], ...] = ()
     """Declared ones: name, condition in CEL over features."""
 

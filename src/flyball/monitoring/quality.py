@@ -136,7 +136,7 @@ def _single(watched: Watched, name: str) -> Diagnosis | None:
         return None
     found = _frozen(name, stream, norm, seen, watched.counts.get(name, ())) or _missing(watched, stream, seen)
     if found is None and stream.kind == "number":
-        by = units.recognised(seen.buckets, norm.quantiles, norm.present)
+        by = units.recognised(seen.buckets, norm.quantiles, norm.present, seen.level)
         found = None if by is None else Diagnosis(fault=Fault.UNIT, column=name, share=1.0, words=f"{name}: {_unit(by)}")
     return found or (_unknown(watched, stream, seen) if stream.kind == "category" else None)
 
@@ -149,23 +149,25 @@ def _frozen(name: str, stream: Stream, norm: Norm, seen: Traits, counts: Sequenc
         value = f"{seen.lowest:.6g}" if seen.lowest is not None else _only(stream, counts, seen)
         words = f"{name} is frozen: all {seen.present} values are {value}; in the reference the most frequent value has {percent(norm.top_share)} of rows"
         return Diagnosis(fault=Fault.FROZEN, column=name, share=1.0, words=words)
+    if seen.pairs < FEWEST:  # counted row by row: nobody knows which value was before which
+        return None
     shares = tuple(seen.buckets.values()) if stream.kind == "number" else tuple(counts[1:])
     equal = normal.collision(shares)
-    noise = 2.0 * math.sqrt(equal * (1.0 - equal) / seen.present)
+    noise = 2.0 * math.sqrt(equal * (1.0 - equal) / seen.pairs)
     if constant or normal.clumping(seen, equal) - max(norm.clumping, 0.0) < STUCK_SHARE + noise:
         return None
-    share = seen.repeats / (seen.present - 1)
+    share = seen.repeats / seen.pairs
     words = f"{name} sticks: {percent(share)} of values repeat the one before, far more often than their frequencies and the reference lead to expect"
     return Diagnosis(fault=Fault.STUCK, column=name, share=round(share, 5), words=words)
 
 
 def _one_category(counts: Sequence[int], seen: Traits) -> bool:
-    """By counts, which merge exactly: repeats lose one at each seam between the pieces that a window is counted in."""
+    """By counts; where one of them is of several categories, by repeats: each piece then has one value, and of short pieces that might be another in each."""
     filled = [place for place, times in enumerate(counts) if times and place != MISSING_BIN]
     if len(filled) != 1:
         return False
     named = filled[0] > OTHER_BIN or (filled[0] == UNSEEN_BIN and len(seen.unknown) == 1)
-    return named or seen.repeats == seen.present - 1
+    return named or (seen.repeats == seen.pairs and seen.pieces * FEWEST <= seen.present)
 
 
 def _only(stream: Stream, counts: Sequence[int], seen: Traits) -> str:
@@ -265,7 +267,7 @@ def _distance(watched: Watched, of: str, to: str) -> float:
     if watched.streams[of].kind == "number":
         places = np.fromiter(seen.buckets.keys(), dtype=np.int64, count=len(seen.buckets))
         times = np.fromiter(seen.buckets.values(), dtype=np.int64, count=len(seen.buckets))
-        return log_buckets.distance(places, times, watched.norms.columns[to].quantiles)
+        return log_buckets.distance(places, times, watched.norms.columns[to].quantiles, seen.level)
     now = dict(zip(watched.streams[of].categories, watched.counts[of][3:], strict=False))
     for name, times_seen in seen.unknown.items():
         now[name] = now.get(name, 0) + times_seen

@@ -1,4 +1,7 @@
-"""What a column looks like in its own unit, beside the reference's bins: enough to say what kind of fault moved it. Exact to merge."""
+"""What a column looks like in its own unit, beside the reference's bins: enough to say what kind of fault moved it.
+
+Exact to merge, in any order and to the byte. Only what repeats the value before it knows of an order, and is counted within the rows that came together.
+"""
 
 import hashlib
 from collections.abc import Mapping
@@ -17,6 +20,9 @@ Digests = NDArray[np.uint64]
 Numbers = dict[str, tuple[Floats, int]]
 Coded = dict[str, tuple[list[str], Ints]]
 
+MOST_BUCKETS = 384
+"""Of a number; where it has more, they are joined two by two, and half of them are left at least. A number of so many is spread over twelve doublings (six on
+either side of 0), so that what its faults are told by moves by many of them."""
 KEPT_NAMES = 64
 """Categories per column that the reference does not have."""
 KEPT_ROWS = 256
@@ -35,15 +41,24 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
     """Numbers: of the finite ones."""
     highest: float | None = None
     repeats: int = 0
-    """Values equal to the one captured before, missing ones left out."""
+    """Values equal to the one before in the same piece, missing ones left out."""
     buckets: dict[int, int] = {}
     """Numbers: see stats/log_buckets."""
+    level: int = 0
+    """Of the buckets; 0, as of releases before: each by itself."""
+    pieces: int = 1
+    """In which a value was present: rows that were looked at together, as they stood. Releases before did not tell: one."""
     unknown: dict[str, int] = {}
     """Categories that the reference does not have: those with the smallest digests, so that merging keeps the same ones, each counted exactly."""
 
     @property
     def present(self) -> int:
         return self.values - self.missing - self.unreadable
+
+    @property
+    def pairs(self) -> int:
+        """Values that have one before them in their piece."""
+        return max(self.present - self.pieces, 0)
 
 
 class WindowTraits(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +84,7 @@ def read(known: Mapping[str, frozenset[str] | None], columns: Mapping[str, Any])
 
 
 def merge(a: WindowTraits, b: WindowTraits) -> WindowTraits:
-    """The traits of the rows of both, b's after a's. Only `repeats` knows of an order, and misses the pair at the seam."""
+    """The traits of the rows of both, each a piece or several. Associative and commutative: no order of merging is kept, so the pair at a seam is no pair."""
     names = dict.fromkeys((*a.columns, *b.columns))
     columns = {name: _merged(a.columns.get(name), b.columns.get(name)) for name in names}
     return WindowTraits(columns=columns, rows=_fewest(_sum(a.rows, b.rows)) if a.rows and b.rows else {})
@@ -98,6 +113,7 @@ def _number(value: Any) -> float | None:
 def _of_numbers(numbers: Floats, unreadable: int) -> Traits:
     present = numbers[~np.isnan(numbers)]
     finite = present[np.isfinite(present)]
+    buckets, level = log_buckets.merged([(log_buckets.counted(present), 0)], MOST_BUCKETS)
     return Traits(
         values=numbers.size,
         missing=numbers.size - present.size - unreadable,
@@ -105,7 +121,9 @@ def _of_numbers(numbers: Floats, unreadable: int) -> Traits:
         lowest=float(finite.min()) if finite.size else None,
         highest=float(finite.max()) if finite.size else None,
         repeats=int(np.count_nonzero(present[1:] == present[:-1])),
-        buckets=log_buckets.counted(present),
+        buckets=buckets,
+        level=level,
+        pieces=int(present.size > 0),
     )
 
 
@@ -118,6 +136,7 @@ def _of_categories(names: list[str], codes: Ints, known: frozenset[str]) -> Trai
         values=codes.size,
         missing=codes.size - present.size,
         repeats=int(np.count_nonzero(present[1:] == present[:-1])),
+        pieces=int(present.size > 0),
         unknown=_fewest_names(unknown),
     )
 
@@ -127,6 +146,7 @@ def _merged(a: Traits | None, b: Traits | None) -> Traits:
         return a or b or Traits(values=0, missing=0)
     lows = [each.lowest for each in (a, b) if each.lowest is not None]
     highs = [each.highest for each in (a, b) if each.highest is not None]
+    buckets, level = log_buckets.merged([(a.buckets, a.level), (b.buckets, b.level)], MOST_BUCKETS)
     return Traits(
         values=a.values + b.values,
         missing=a.missing + b.missing,
@@ -134,7 +154,9 @@ def _merged(a: Traits | None, b: Traits | None) -> Traits:
         lowest=min(lows, default=None),
         highest=max(highs, default=None),
         repeats=a.repeats + b.repeats,
-        buckets=dict(sorted(_sum(a.buckets, b.buckets).items())),
+        buckets=buckets,
+        level=level,
+        pieces=a.pieces + b.pieces,
         unknown=_fewest_names(_sum(a.unknown, b.unknown)),
     )
 

@@ -65,59 +65,72 @@ def noise(n: int, reference: int) -> float:
     return math.sqrt(-math.log(0.02 / 2.0) / 2.0) * math.sqrt(1.0 / max(n, 1) + 1.0 / max(reference, 1)) + SLACK
 
 
-def recognised(buckets: Mapping[int, int], quantiles: Sequence[float], reference: int) -> Conversion | None:
+class _Numbers(NamedTuple):
+    """A window's, in buckets of stats/log_buckets."""
+
+    places: NDArray[np.int64]
+    times: Floats
+    level: int
+
+    def where(self, kept: NDArray[np.bool_]) -> "_Numbers":
+        return self._replace(places=self.places[kept], times=self.times[kept])
+
+
+def recognised(buckets: Mapping[int, int], quantiles: Sequence[float], reference: int, level: int = 0) -> Conversion | None:
     """The conversion that turns the reference into these numbers, or None.
 
-    `quantiles`: equally likely values of the reference; `reference`: how many rows they stand for.
+    `quantiles`: equally likely values of the reference; `reference`: how many rows they stand for; `level`: of the buckets.
     """
     places = np.fromiter(buckets.keys(), dtype=np.int64, count=len(buckets))
     times = np.fromiter(buckets.values(), dtype=np.float64, count=len(buckets))
+    seen = _Numbers(places, times, level)
     before = np.asarray(quantiles, dtype=np.float64)
     if times.sum() < FEWEST or np.unique(before).size < 3:
         return None
-    fits = [(_distance(places, times, before, known), known) for known in KNOWN]
-    free = _free(places, times, before)
+    fits = [(_distance(seen, before, known), known) for known in KNOWN]
+    free = _free(seen, before)
     nearest = min(fit for fit, _ in fits)
     error = math.sqrt(1.0 / float(times.sum()) + 1.0 / max(reference, 1))
     near = [(fit, known) for fit, known in fits if fit <= nearest + max(NEARER * error, LEAST_NEARER)]
-    alike = [known for fit, known in near if _holds(places, times, before, (fit, known), reference)]
+    alike = [known for fit, known in near if _holds(seen, before, (fit, known), reference)]
     if free is not None and max(abs(free.factor), 1.0 / abs(free.factor)) >= BARE_FACTOR:
-        fit = _distance(places, times, before, free)
+        fit = _distance(seen, before, free)
         nearer = not alike or fit < nearest - max(BARE_NEARER * error, LEAST_NEARER)
-        if nearer and _holds(places, times, before, (fit, free), reference):
+        if nearer and _holds(seen, before, (fit, free), reference):
             return free
     return alike[0]._replace(words=", or ".join(known.words for known in alike[:3])) if alike else None
 
 
-def _holds(places: NDArray[np.int64], times: Floats, before: Floats, best: tuple[float, Conversion], reference: int) -> bool:
+def _holds(seen: _Numbers, before: Floats, best: tuple[float, Conversion], reference: int) -> bool:
+    places, times = seen.places, seen.times
     keeps_zero = best[1].offset == 0.0
     n = times[places != 0].sum() if keeps_zero else times.sum()
     zeros_now, zeros_then = float(times[places == 0].sum()) / float(times.sum()), float(np.mean(before == 0.0))
     if n < FEWEST or (keeps_zero and abs(zeros_now - zeros_then) > noise(int(times.sum()), reference)):
         return False
-    as_it_stands = _distance(places, times, before, Conversion(1.0, 0.0 if keeps_zero else 1e-12, ""))
+    as_it_stands = _distance(seen, before, Conversion(1.0, 0.0 if keeps_zero else 1e-12, ""))
     return best[0] <= noise(int(n), reference) and as_it_stands >= MOVED and as_it_stands >= SHARPER * best[0]
 
 
-def _distance(places: NDArray[np.int64], times: Floats, before: Floats, by: Conversion) -> float:
+def _distance(seen: _Numbers, before: Floats, by: Conversion) -> float:
     if by.offset == 0.0:  # a factor leaves zeros: the others alone tell it
-        moved, at = before[before != 0.0] * by.factor, places != 0
-        return log_buckets.distance(places[at], times[at], moved) if moved.size and at.any() else 1.0
-    return log_buckets.distance(places, times, before * by.factor + by.offset)
+        moved, there = before[before != 0.0] * by.factor, seen.where(seen.places != 0)
+        return log_buckets.distance(there.places, there.times, moved, seen.level) if moved.size and there.places.size else 1.0
+    return log_buckets.distance(seen.places, seen.times, before * by.factor + by.offset, seen.level)
 
 
-def _free(places: NDArray[np.int64], times: Floats, before: Floats) -> Conversion | None:
-    """The factor between the middle values, zeros left out; known to 2 %."""
-    at, old = places != 0, np.sort(before[before != 0.0])
-    if not at.any() or old.size < 3:
+def _free(seen: _Numbers, before: Floats) -> Conversion | None:
+    """The factor between the middle values, zeros left out; known to a bucket: 2 % where none are joined."""
+    there, old = seen.where(seen.places != 0), np.sort(before[before != 0.0])
+    if not there.places.size or old.size < 3:
         return None
-    order = np.argsort(places[at])
-    ordered, below = places[at][order], np.cumsum(times[at][order]) / times[at].sum()
+    order = np.argsort(there.places)
+    ordered, below = there.places[order], np.cumsum(there.times[order]) / there.times.sum()
     levels = (np.arange(old.size) + 0.5) / old.size
     now = ordered[np.minimum(np.searchsorted(below, levels), ordered.size - 1)]
     agree = np.sign(now) == np.sign(old)
     if agree.mean() < 0.9:
         return None
-    steps = np.abs(now[agree]) - np.abs(log_buckets.bucket_of(old[agree]))
+    steps = np.abs(now[agree]) - np.abs(log_buckets.joined(log_buckets.bucket_of(old[agree]), seen.level))
     factor = 2.0 ** (float(np.median(steps)) / log_buckets.PER_DOUBLING)
     return Conversion(float(f"{factor:.2g}"), 0.0, "")

@@ -1,7 +1,11 @@
 """Counts of numbers in buckets of equal relative width: a distribution in its own unit, whatever the unit, exact to merge.
 
 The buckets are those of DDSketch (Masson, Rim & Lee, VLDB 2019) with a fixed base and both signs: 32 to a doubling, so that a value is known to 2.2 %.
+Where they become too many all are joined two by two, as in UDDSketch (Epicoco et al., IEEE Access 2020): `level` is how often. A part of the values never has
+more of them than the whole, so however values are divided and merged, level and counts come out the same.
 """
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,7 +33,18 @@ def bucket_of(values: ArrayLike) -> Ints:
     return np.where(numbers == 0.0, 0, np.sign(numbers).astype(np.int64) * places)
 
 
-def edges_of(buckets: ArrayLike) -> tuple[Floats, Floats]:
+def joined(buckets: ArrayLike, level: int) -> Ints:
+    """Of each bucket the one nearest to 0 of those that it is joined with; 0 stays by itself.
+
+    >>> joined([-5001, 0, 5000, 5003, 5004], 2).tolist()
+    [-5000, 0, 5000, 5000, 5004]
+    """
+    places = np.asarray(buckets, dtype=np.int64)
+    found: Ints = np.sign(places) * (np.abs(places) >> level << level)
+    return found
+
+
+def edges_of(buckets: ArrayLike, level: int = 0) -> tuple[Floats, Floats]:
     """Between which values each bucket's lie, both (n,): a hair wider than the bucket, for what rounding moved into it.
 
     >>> lower, upper = edges_of(bucket_of([-100.0, 0.0, 100.0]))
@@ -39,7 +54,7 @@ def edges_of(buckets: ArrayLike) -> tuple[Floats, Floats]:
     places = np.asarray(buckets, dtype=np.int64)
     exponents = np.abs(places) - ZERO_AT
     near = np.where(exponents <= -149 * PER_DOUBLING, 0.0, np.exp2(exponents / PER_DOUBLING) * (1.0 - _HAIR))
-    far = np.where(exponents >= 130 * PER_DOUBLING, np.inf, np.exp2((exponents + 1) / PER_DOUBLING))
+    far = np.where(exponents + 2**level > 130 * PER_DOUBLING, np.inf, np.exp2((exponents + 2**level) / PER_DOUBLING))
     near, far = np.where(places == 0, 0.0, near), np.where(places == 0, 0.0, far)
     return np.where(places < 0, -far, near), np.where(places < 0, -near, far)
 
@@ -50,7 +65,25 @@ def counted(values: ArrayLike) -> dict[int, int]:
     return dict(zip(buckets.tolist(), times.tolist(), strict=True))
 
 
-def distance(buckets: ArrayLike, times: ArrayLike, expected: ArrayLike) -> float:
+def merged(parts: Sequence[tuple[Mapping[int, int], int]], most: int) -> tuple[dict[int, int], int]:
+    """The counts of all parts (buckets, level) in `most` buckets or fewer, and their level.
+
+    >>> merged([({5000: 1, 5001: 2, 5002: 3}, 0), ({5002: 4}, 1)], 3)
+    ({5000: 3, 5002: 7}, 1)
+    """
+    level = max(own for _, own in parts)
+    places = np.concatenate([np.fromiter(buckets.keys(), dtype=np.int64, count=len(buckets)) for buckets, _ in parts])
+    times = np.concatenate([np.fromiter(buckets.values(), dtype=np.int64, count=len(buckets)) for buckets, _ in parts])
+    kept, at = np.unique(joined(places, level), return_inverse=True)
+    while kept.size > most:
+        level += 1
+        kept, at = np.unique(joined(places, level), return_inverse=True)
+    total = np.zeros(kept.size, dtype=np.int64)
+    np.add.at(total, at, times)
+    return dict(zip(kept.tolist(), total.tolist(), strict=True)), level
+
+
+def distance(buckets: ArrayLike, times: ArrayLike, expected: ArrayLike, level: int = 0) -> float:
     """How far counts lie from equally likely `expected` values (m,): Kolmogorov's distance, but a value may lie one bucket off (Lévy's idea), in [0, 1].
 
     >>> distance(bucket_of([1.0, 2.0, 3.0]), [1, 1, 1], [1.0, 2.0, 3.0])
@@ -58,8 +91,8 @@ def distance(buckets: ArrayLike, times: ArrayLike, expected: ArrayLike) -> float
     >>> distance(bucket_of([60.0, 120.0, 180.0]), [1, 1, 1], [1.0, 2.0, 3.0])
     1.0
     """
-    places, weights = np.asarray(buckets, dtype=np.int64), np.asarray(times, dtype=np.float64)
-    wanted = np.sort(bucket_of(expected))
+    places, weights = _numbered(buckets, level), np.asarray(times, dtype=np.float64)
+    wanted = np.sort(_numbered(bucket_of(expected), level))
     if weights.sum() == 0.0 or wanted.size == 0:
         return 0.0
     order = np.argsort(places)
@@ -74,3 +107,10 @@ def distance(buckets: ArrayLike, times: ArrayLike, expected: ArrayLike) -> float
         return np.searchsorted(wanted, at, side="right") / wanted.size
 
     return float(max(np.max(seen(asked - 1) - due(asked)), np.max(due(asked - 1) - seen(asked)), 0.0))
+
+
+def _numbered(buckets: ArrayLike, level: int) -> Ints:
+    """Joined buckets one after the other, so that the next one is one off."""
+    places = np.asarray(buckets, dtype=np.int64)
+    found: Ints = np.sign(places) * (np.abs(places) >> level)
+    return found

@@ -5,7 +5,8 @@ import pytest
 from monitored_world import POLICY, day
 
 from flyball.monitoring import effects
-from flyball.monitoring.drift import INDIFFERENCE, DriftState, judge
+from flyball.monitoring.drift import DriftState, judge
+from flyball.monitoring.policy import INDIFFERENCE
 from flyball.monitoring.reference import Reference, build
 from flyball.monitoring.streams import Stream, bins_for_categories
 from flyball.monitoring.window_counts import profile_of
