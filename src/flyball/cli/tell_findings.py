@@ -171,7 +171,9 @@ def _facts(report: FindingReport, of: str) -> list[tuple[str, draw.Cell]]:
     if finding.share_of_budget is not None:
         facts.append(("budget", f"{finding.share_of_budget:.1%} of the false-alarm budget is spent where this comes from"))
     if finding.changed_since is not None:
-        facts.append(("since", f"about {draw.when(finding.changed_since)}"))
+        first, last = finding.changed_between or (finding.changed_since, finding.changed_since)
+        between = f", between {draw.when(first)} and {draw.when(last)}" if first < last else ""
+        facts.append(("since", f"about {draw.when(finding.changed_since)}{between}"))
     facts.append(("seen", _seen(report.acknowledgement, finding, of)))
     return facts
 
