@@ -14,6 +14,7 @@ MOST_BEFORE = 60
 
 
 ALONE = "by this window alone"
+FIRST = "since the first window judged"
 
 
 class Since(NamedTuple):
@@ -42,7 +43,7 @@ def since_when(normal: tuple[float, ...], judged: tuple[float, ...], starts: tup
     at, lower, upper = (place - len(before) for place in (found.at, found.lower, found.upper))
     place = min(max(at, 0), len(judged) - 1)
     if upper <= 0:
-        return Since(starts[0], 0, f"since the first window judged, {starts[0]:%Y-%m-%d}, or before", (starts[0], starts[0]))
+        return Since(starts[0], 0, f"{FIRST}, {starts[0]:%Y-%m-%d}, or before", (starts[0], starts[0]))
     latest = starts[min(upper, len(judged) - 1)]
     earliest = f"between {starts[lower]:{_format(latest, starts[lower])}} and" if lower > 0 else "at the latest"
     form = _format(latest, starts[place])
