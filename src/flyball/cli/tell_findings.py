@@ -172,7 +172,9 @@ def _facts(report: FindingReport, of: str) -> list[tuple[str, draw.Cell]]:
         ("method", evidence.method), ("harm", _harm(finding)), ("budget", _budget(finding)),
     ]  # fmt: skip
     if finding.changed_since is not None:
-        facts.append(("since", f"about {draw.when(finding.changed_since)}"))
+        first, last = finding.changed_between or (finding.changed_since, finding.changed_since)
+        between = f", between {draw.when(first)} and {draw.when(last)}" if first < last else ""
+        facts.append(("since", f"about {draw.when(finding.changed_since)}{between}"))
     facts.append(("seen", _seen(report.acknowledgement, finding, of)))
     return facts
 

@@ -133,7 +133,7 @@ def _concept(world: World, finding: Finding, as_normal: bool) -> tuple[Put, ...]
         puts = _moved("concept", finding.unit, state, concept.begin_anew(state))
     else:
         slices = world.get("slices", finding.unit, SliceState) or SliceState()
-        puts = _moved("slices", finding.unit, slices, slice_watch.begin_anew(slices))
+        puts = _moved("slices", finding.unit, slices, slice_watch.acknowledged(slices, finding.subject))
     return (*puts, *_estimates(world, finding, as_normal))
 
 

@@ -23,6 +23,7 @@ from flyball.monitoring.reference import Reference
 from flyball.monitoring.slice_search import Found
 from flyball.monitoring.slice_watch import SliceState
 from flyball.monitoring.slices import SliceReference, SliceRows
+from flyball.monitoring.slices_told import Earlier
 from flyball.monitoring.window import Window
 from flyball.records.events import Put
 from flyball.records.evidence import Evidence
@@ -37,6 +38,8 @@ PARTS = 8
 """Rows are searched for slices in every other stretch of time, and what is found is confirmed in the rest: so many stretches at least."""
 ALPHA = 0.05
 SLICES_SHOWN = 3
+LOOKED_BACK = 60
+"""Windows in which the beginning of an alarm of a found slice is looked for, as far as their rows are kept."""
 EXPLAINED = (FindingKind.PERFORMANCE, FindingKind.CONCEPT_DRIFT)
 
 
@@ -65,8 +68,8 @@ class Concepts:
         self._policy = policy
         self._declared = DeclaredSlices(world, observation, policy.slices)
 
-    def judge(self, window: Window, found: Labelled) -> Concepted:
-        """The champion's."""
+    def judge(self, window: Window, found: Labelled, since: Callable[[datetime], Sampled]) -> Concepted:
+        """The champion's. `since`: rows since then, of this window too."""
         findings: list[Finding] = []
         puts: list[Put] = []
         notes: list[str] = []
@@ -82,7 +85,14 @@ class Concepts:
             watched = self._world.get("slices", window.unit, SliceState) or slice_watch.start()
             rows = self._slice_rows(known, found.sampled, window)
             part = QUARTER if self._policy.slices else HALF
-            seen = slice_watch.judge(known, watched, rows, window, allowance_of(self._policy, "concept", part))
+            seen = slice_watch.judge(
+                known,
+                watched,
+                rows,
+                window,
+                allowance_of(self._policy, "concept", part),
+                lambda: self._earlier(known, window, since),
+            )
             findings += seen.findings
             puts.append(put("slices", window.unit, seen.state))
             hidden = [each.name for each in known.features if each.name not in found.sampled.rows.columns]
@@ -138,6 +148,21 @@ class Concepts:
         named = self._declared.risen(window.unit, found.rows, losses, _stretches(found.rows.at_us, window), alpha)
         searched = () if known is None else slice_search.find(known, self._slice_rows(known, found, window), alpha)
         return (*named, *searched[:SLICES_SHOWN])
+
+    def _earlier(self, known: SliceReference, window: Window, since: Callable[[datetime], Sampled]) -> Earlier:
+        """Rows of other windows that are kept."""
+        width = window.end - window.start
+        found = since(window.start - LOOKED_BACK * width)
+        # codes and losses of the rows with a label, as _slice_rows has them
+        rows = self._slice_rows(known, found, window)
+        if not len(rows.losses):
+            return Earlier(rows, ())
+        at_us = found.rows.at_us[np.isfinite(self._losses(found, window))]
+        number = (at_us - micros(window.start)) // (width // MICROSECOND)
+        others = number != 0
+        places, blocks = np.unique(number[others], return_inverse=True)
+        starts = tuple(window.start + int(place) * width for place in places)
+        return Earlier(SliceRows(rows.codes[others], rows.losses[others], blocks.astype(np.int64)), starts)
 
     def _slice_rows(self, known: SliceReference, found: Sampled, window: Window) -> SliceRows:
         losses = self._losses(found, window)

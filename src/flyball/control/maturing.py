@@ -264,10 +264,12 @@ class Maturing:
         # Fewer say nothing of how much their mean may lie beside that of all rows.
         loss = window.loss if window.loss is not None and window.loss.n >= self._policy.min_rows else None
         estimates = self._estimating.mature(judged, window, loss) if loss is not None else ()
-        told = self._concepts.judge(judged, Labelled(*labelled, sampled(self._observation, (key,), join)))
-        findings = self._concepts.explained(
-            (*reading.findings, *told.findings), judged, lambda since: self._since(since, key, join)
-        )
+
+        def since(moment: datetime) -> Sampled:
+            return self._since(moment, key, join)
+
+        told = self._concepts.judge(judged, Labelled(*labelled, sampled(self._observation, (key,), join)), since)
+        findings = self._concepts.explained((*reading.findings, *told.findings), judged, since)
         puts = (put("performance", window.unit, reading.state), *estimates, *told.puts)
         notes = "; ".join(filter(None, (reading.note, told.note)))
         return Concepted(findings, puts, told.slices, notes, reading.outlook)

@@ -14,6 +14,7 @@ MOST_BEFORE = 60
 
 
 ALONE = "by this window alone"
+FIRST = "since the first window judged"
 
 
 class Since(NamedTuple):
@@ -42,7 +43,7 @@ def since_when(normal: tuple[float, ...], judged: tuple[float, ...], starts: tup
     at, lower, upper = (place - len(before) for place in (found.at, found.lower, found.upper))
     place = min(max(at, 0), len(judged) - 1)
     if upper <= 0:
-        return Since(starts[0], 0, f"since the first window judged, {starts[0]:%Y-%m-%d}, or before", (starts[0], starts[0]))
+        return Since(starts[0], 0, f"{FIRST}, {starts[0]:%Y-%m-%d}, or before", (starts[0], starts[0]))
     latest = starts[min(upper, len(judged) - 1)]
     earliest = f"between {starts[lower]:{_format(latest, starts[lower])}} and" if lower > 0 else "at the latest"
     form = _format(latest, starts[place])
@@ -52,11 +53,16 @@ def since_when(normal: tuple[float, ...], judged: tuple[float, ...], starts: tup
 
 def by_itself(found: Since | None, starts: tuple[datetime, ...], latest: datetime) -> Since:
     """Of an alarm that one window raised alone, the `latest` that was judged: it is the change, unless others before it are. `starts`: in order of time;
-    windows after it may have been judged before, since their labels were complete."""
+    windows after it may have been judged before, since their labels were complete.
+
+    The window before it may have been worse already, too little to raise it. What change_point does not refute is nearly all of them: one window alone says
+    little by its rank.
+    """
     if found is not None and found.between[1] < latest:
         return found
+    place = starts.index(latest)
     form = "%Y-%m-%d" if latest.time() == starts[0].time() else "%Y-%m-%d %H:%M"
-    return Since(latest, starts.index(latest), f"since {latest:{form}}, {ALONE}", (latest, latest))
+    return Since(latest, place, f"since {latest:{form}}, {ALONE}", (starts[max(place - 1, 0)], latest))
 
 
 def _format(first: datetime, second: datetime) -> str:

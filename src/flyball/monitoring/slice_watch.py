@@ -18,11 +18,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from flyball.monitoring import slices_told
 from flyball.monitoring.allowance import Allowance
 from flyball.monitoring.cause_words import percent
 from flyball.monitoring.drift import finding_id
+from flyball.monitoring.recent_losses import Recent, Told
 from flyball.monitoring.slice_search import LEAST_ROWS, worst
 from flyball.monitoring.slices import Condition, SliceReference, SliceRows, chosen, part, rows_of, words_of
+from flyball.monitoring.slices_told import LEAST_IN_WINDOW, Earlier, EarlierRows, ToldSlice
 from flyball.monitoring.window import Window
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, FindingKind
@@ -37,8 +40,6 @@ KEPT = 8
 """Nominees that later windows add to."""
 FADES = 0.9
 """What a window's figures still weigh one window later: nominees follow a change that moves."""
-LEAST_IN_WINDOW = 8
-"""Rows of a slice in a window without which it is not bet on."""
 LEAST_NORMAL = 6
 """Windows of the holdout that have the slice, without which its rank says nothing."""
 JUDGED = 120
@@ -86,6 +87,8 @@ class SliceState(msgspec.Struct, frozen=True, kw_only=True):
     """The latest bet was; a tie tells nothing, though the level grows by it. Also of a state that did not keep it."""
     alarms: int = 0
     last_window: str = ""
+    told: tuple[ToldSlice, ...] = ()
+    """Newest last. Empty also where a Flyball did not keep it."""
 
 
 class SliceReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,11 +105,23 @@ def start(declared: tuple[tuple[Condition, ...], ...] = ()) -> SliceState:
 def begin_anew(state: SliceState) -> SliceState:
     """A person has seen an alarm: slices are nominated and bet on from the next window on."""
     declared = tuple(nominee.conditions for nominee in state.nominees if nominee.declared)
-    return msgspec.structs.replace(start(declared), alarms=state.alarms, last_window=state.last_window)
+    return msgspec.structs.replace(start(declared), alarms=state.alarms, last_window=state.last_window, told=state.told)
 
 
-def judge(reference: SliceReference, state: SliceState, rows: SliceRows, window: Window, allowance: Allowance) -> SliceReading:
-    """Judge one mature window, once, in order of time. `rows`: its labelled rows."""
+def acknowledged(state: SliceState, subject: str) -> SliceState:
+    """A person has seen an alarm of that slice: it is told again if it goes on."""
+    return msgspec.structs.replace(begin_anew(state), told=slices_told.acknowledged(state.told, subject))
+
+
+def judge(
+    reference: SliceReference,
+    state: SliceState,
+    rows: SliceRows,
+    window: Window,
+    allowance: Allowance,
+    earlier: EarlierRows | None = None,
+) -> SliceReading:
+    """Judge one mature window, once, in order of time. `rows`: its labelled rows; `earlier`: those of windows before it, which an alarm is dated by."""
     if window.id == state.last_window:
         return SliceReading(findings=(), state=state, note="this window was judged before")
     if len(rows.losses) < allowance.min_rows:
@@ -121,9 +136,40 @@ def judge(reference: SliceReference, state: SliceState, rows: SliceRows, window:
     # Without a bet nothing is told, though a run length that is shorter now may lie below the level: there are no rows to tell it of.
     if bet_on is None or bet is None or not bet.won or edetector.level(moved_on.detectors) < allowance.run_length:
         return SliceReading(findings=(), state=_of_nominees(reference, moved_on))
-    finding = _finding(reference, moved_on, bet_on, window, allowance)
-    fresh = msgspec.structs.replace(begin_anew(state), alarms=state.alarms + 1, last_window=window.id)
-    return SliceReading(findings=(finding,), state=fresh)
+    before = earlier() if earlier is not None else _none_of(rows)
+    known = slices_told.standing(state.told, bet_on.conditions, holdout)
+    found = slices_told.dated(known, bet_on.conditions, holdout, _with(before, rows, window))
+    finding = _finding(reference, moved_on, (bet_on, found), window, allowance)
+    fresh = msgspec.structs.replace(begin_anew(state), last_window=window.id)
+    if known is not None and slices_told.is_told_already(known, found, finding.harm or 0.0, allowance.tolerance):
+        again = slices_told.with_told(state.told, known, msgspec.structs.replace(known, until=window.start))
+        return SliceReading(findings=(), state=msgspec.structs.replace(fresh, told=again))
+    now = slices_told.with_told(state.told, known, _told(bet_on, found, finding))
+    return SliceReading(findings=(finding,), state=msgspec.structs.replace(fresh, alarms=state.alarms + 1, told=now))
+
+
+def _none_of(rows: SliceRows) -> Earlier:
+    return Earlier(SliceRows(rows.codes[:0], rows.losses[:0], np.zeros(0, dtype=np.int64)), ())
+
+
+def _with(before: Earlier, rows: SliceRows, window: Window) -> Earlier:
+    """In order of time, whichever order they were judged in."""
+    last = np.full(len(rows.losses), len(before.starts), dtype=np.int64)
+    together = SliceRows(
+        np.concatenate([before.rows.codes, rows.codes]),
+        np.concatenate([before.rows.losses, rows.losses]),
+        np.concatenate([before.rows.blocks, last]),
+    )
+    return Earlier(together, (*before.starts, window.start))
+
+
+def _told(nominee: Nominee, found: Recent | None, finding: Finding) -> ToldSlice:
+    since = None if found is None else found.since
+    told = None if since is None else Told(at=since.at, between=since.between, words=since.words)
+    return ToldSlice(
+        subject=finding.subject, conditions=nominee.conditions, told=told, until=finding.window_start, harm=finding.harm or 0.0, pages=finding.pages,
+        windows=() if found is None or told is None else slices_told.newest(found, told),
+    )  # fmt: skip
 
 
 def _best(state: SliceState) -> Nominee | None:
@@ -242,7 +288,10 @@ def _grown(nominee: Nominee, holdout: SliceRows, rows: SliceRows) -> Nominee:
     )
 
 
-def _finding(reference: SliceReference, state: SliceState, nominee: Nominee, window: Window, allowance: Allowance) -> Finding:
+def _finding(
+    reference: SliceReference, state: SliceState, of: tuple[Nominee, Recent | None], window: Window, allowance: Allowance
+) -> Finding:
+    nominee, since = of[0], None if of[1] is None else of[1].since
     holdout = rows_of(reference)
     words = words_of(reference.features, nominee.conditions)
     before = float(holdout.losses[chosen(nominee.conditions, holdout.codes)].mean())
@@ -259,8 +308,10 @@ def _finding(reference: SliceReference, state: SliceState, nominee: Nominee, win
         id=finding_id(FindingKind.CONCEPT_DRIFT, window, words), kind=FindingKind.CONCEPT_DRIFT, model=window.model, unit=window.unit,
         subject=words, window_start=window.start, window_end=window.end, effect=round(loss - before, 6),
         effect_unit="increase of the mean bounded loss in the slice", evidence=evidence, share_of_budget=allowance.share,
-        words=f"{words}: loss {loss:.3f} against {before:.3f} on the holdout, {percent(share)} of rows", harm=harm,
-        pages=harm > allowance.tolerance,
+        words=f"{words}: loss {loss:.3f} against {before:.3f} on the holdout, {percent(share)} of rows"
+        + (f"; {since.words}" if since else ""),
+        harm=harm, pages=harm > allowance.tolerance, changed_since=None if since is None else since.at,
+        changed_between=None if since is None else since.between,
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from flyball.monitoring import slice_watch, slices
 from flyball.monitoring.allowance import Allowance
 from flyball.monitoring.slice_search import causes_of, find, told
 from flyball.monitoring.slices import Condition, SliceReference, SliceRows, chosen, codes_of, words_of
+from flyball.monitoring.slices_told import Earlier
 from flyball.records import codec
 from flyball.records.findings import FindingKind
 from flyball.records.signature import Column, ColumnType, Signature
@@ -237,3 +238,55 @@ def test_a_budget_that_is_lowered_alarms_in_the_next_window_that_can_be_bet_on()
     told = slice_watch.judge(ref, reading.state, many, day(1), ALLOWANCE).findings
     assert [each.subject for each in told] == [words_of(ref.features, (oslo,))]
     assert told[0].evidence.n == int(leaf_of(ref, many.codes).sum())
+
+
+def lived(ref, rng, changes, kept=8, seen_after=None):
+    """Findings by window, as control asks for them: with the rows of the windows before. `changes`: what each window is like; `seen_after`: the first finding
+    is acknowledged so many windows later."""
+    state, rows_before, found = slice_watch.start(), [], []
+    for number, change in enumerate(changes):
+        seen, before = rows(ref, rng, windows=1, **change), rows_before[-kept:]
+        parts = [part for _, part in before] or [SliceRows(*(part[:0] for part in seen))]
+        together = SliceRows(
+            *(np.concatenate([part[place] for part in parts]) for place in range(2)), np.arange(len(before)).repeat(400)
+        )
+        earlier = Earlier(together, tuple(day(at).start for at, _ in before))
+        reading = slice_watch.judge(ref, state, seen, day(number), ALLOWANCE, lambda earlier=earlier: earlier)
+        state, found = reading.state, found + [(number, each) for each in reading.findings]
+        rows_before.append((number, seen))
+        if seen_after is not None and found and number == found[0][0] + seen_after:
+            state = slice_watch.acknowledged(state, found[0][1].subject)
+    assert codec.decode(codec.encode(state), slice_watch.SliceState) == state
+    return found
+
+
+def test_a_flip_that_lasts_is_told_once_with_its_date_until_a_person_has_seen_it():
+    rng, within, many, again = np.random.default_rng(104), 0, 0, 0
+    for _ in range(4):
+        ref = reference(rng)
+        found = lived(ref, rng, [{}] * 6 + [{"flip": 0.5}] * 34)
+        many += len(found)
+        first = found[0][1]
+        assert first.changed_since is not None
+        assert f"; since {first.changed_since:%Y-%m-%d}" in first.words
+        within += first.changed_between[0] <= day(6).start <= first.changed_between[1]
+        seen = lived(ref, rng, [{}] * 6 + [{"flip": 0.5}] * 24, seen_after=2)
+        again += any("; still: since" in each.words and each.changed_since == seen[0][1].changed_since for _, each in seen[1:])
+    assert within >= 3
+    assert many <= 10  # told anew by luck, or of another slice; 27 when each alarm was told
+    assert again >= 3
+
+
+def test_a_flip_that_ended_and_comes_again_is_another():
+    rng, anew = np.random.default_rng(105), 0
+    for _ in range(4):
+        found = lived(reference(rng), rng, [{}] * 6 + [{"flip": 0.5}] * 10 + [{}] * 20 + [{"flip": 0.5}] * 10)
+        anew += any(number >= 36 and "still" not in each.words and each.changed_since >= day(30).start for number, each in found)
+    assert anew >= 3
+
+
+def test_a_state_of_before_slices_that_were_told_were_kept_is_read():
+    state = slice_watch.SliceState(alarms=2)
+    stored = codec.encode(state).replace(b',"told":[]', b"")
+    assert b"told" not in stored
+    assert codec.decode(stored, slice_watch.SliceState) == state

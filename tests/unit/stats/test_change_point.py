@@ -38,6 +38,22 @@ def test_a_clear_change_is_narrowed_down_and_its_interval_is_the_same_at_every_r
     assert found == change_point(values, 0.05, 1, block=1)
 
 
+@pytest.mark.parametrize("after", [1, 3])
+def test_a_few_values_that_lie_far_above_are_the_change_and_not_those_before_them(after):
+    """By ranks alone it was put too early in a third of the series of three, in two thirds of those of one."""
+    rng, early = np.random.default_rng(66), 0
+    for seed in range(60):
+        values = np.concatenate([rng.normal(size=39), rng.normal(8.0, 1.0, after)])
+        found = change_point(values, 0.05, seed, block=1)
+        assert found.lower <= found.at <= found.upper
+        early += found.at < 39
+    assert early <= 12
+
+
+def test_values_that_are_nearly_all_the_same_have_their_change_by_ranks():
+    assert change_point([0.0] * 30 + [1.0] * 4, 0.05, 1, block=1).at == 30
+
+
 def test_without_a_change_nothing_is_pinned_down():
     rng = np.random.default_rng(64)
     widths = [np.ptp(change_point(rng.normal(size=40), 0.05, seed, block=1)[1:3]) for seed in range(20)]
