@@ -85,6 +85,10 @@ class Delays(msgspec.Struct, frozen=True, kw_only=True):
     """Between rows of one cluster, of whether a label has come: above 0 where labels come in batches."""
     changed: bool = False
     words: str = ""
+    correlations: tuple[float, ...] = ()
+    """The same at each edge: days that differ in how long labels take differ most where about half have come. Empty: of a release that took one for all."""
+    cluster: float = 0.0
+    """Rows of a usual cluster; 0: of such a release."""
 
     @property
     def ever(self) -> float:
@@ -123,6 +127,8 @@ def learn(counts: AgeCounts, now_us: int) -> Delays:
     survival = kaplan_meier.kaplan_meier(lived.events.sum(axis=(1, 2)), lived.at_risk.sum(axis=1))
     parts = _parts(lived)
     whole = parts[0].curve
+    size = _size(lived)
+    correlations = _correlations(survival, size)
     told = Delays(
         until_us=now_us,
         rows=rows,
@@ -132,7 +138,9 @@ def learn(counts: AgeCounts, now_us: int) -> Delays:
         by_score=_by_score(lived),
         parts=parts,
         tail=_short(1.0 - whole.lower[max(reach - OCTAVE, 0)]),
-        correlation=_correlation(survival, lived),
+        correlation=_short(float(np.median(correlations))),
+        correlations=_shorts(correlations),
+        cluster=_short(size),
         changed=changed or bool(gaps and gaps[-1].until_us >= now_us),
     )
     return msgspec.structs.replace(told, words=_words(told, gaps, dried_up=dried_up))
@@ -154,6 +162,16 @@ def strata_of(reference: Reference) -> LabelStrata:
 def place_of(age_us: npt.ArrayLike, delays: Delays) -> Ints:
     """Of rows of these ages, the place in a curve that they have reached; what is older than any age known stands at its end."""
     return np.minimum(completed_bins(age_us), delays.reach)
+
+
+def shared_luck(delays: Delays, place: int | Ints, rows: int, of: int) -> Floats:
+    """At these places, times by which the number of labels of so many rows, out of a window `of` so many, varies more than that of rows by themselves.
+
+    A window shorter than a cluster (a day of a week) varies as the cluster does: what days share is divided by seven among rows of a week, and seven times as
+    many share it. Where weeks share it, that is too much rather than too little."""
+    correlation = np.asarray(delays.correlations or (delays.correlation,) * (delays.reach + 1), dtype=np.float64)[place]
+    alike = max(of, delays.cluster) * rows / max(of, 1)
+    return np.asarray(1.0 + max(alike - 1.0, 0.0) * correlation)
 
 
 def age_at(delays: Delays, share: float) -> int | None:
@@ -319,15 +337,17 @@ def _part(label: int, score: int, events: Ints, by_then: Ints) -> Part:
     return Part(label=label, score=score, curve=curve)
 
 
-def _correlation(survival: kaplan_meier.Survival, lived: _Lived) -> float:
-    """From how much more the clusters differ than independent rows would (Kish's design effect, 1 + (m − 1) ρ); the median over ages."""
-    told = (survival.greenwood > 0.0) & (survival.clustered > 0.0) & (survival.share > 0.0)
+def _size(lived: _Lived) -> float:
+    """Rows that one finds oneself among in a cluster."""
     sizes = lived.rows[:, 0].astype(np.float64)
-    size = float((sizes**2).sum() / max(sizes.sum(), 1.0))
-    if not told.any() or size <= 1.0:
-        return 0.0
-    effect = float(np.median(survival.clustered[told] / survival.greenwood[told]))
-    return _short(min(max((effect - 1.0) / (size - 1.0), 0.0), 1.0))
+    return float((sizes**2).sum() / max(sizes.sum(), 1.0))
+
+
+def _correlations(survival: kaplan_meier.Survival, size: float) -> Floats:
+    """At each edge, from how much more the clusters differ than independent rows would (Kish's design effect, 1 + (m − 1) ρ)."""
+    told = (survival.greenwood > 0.0) & (survival.clustered > 0.0) & (survival.share > 0.0) & (size > 1.0)
+    effect = np.divide(survival.clustered, survival.greenwood, out=np.ones(told.size), where=told)
+    return np.asarray(np.clip((effect - 1.0) / max(size - 1.0, 1e-9), 0.0, 1.0), dtype=np.float64)
 
 
 def _words(delays: Delays, gaps: tuple[Gap, ...], *, dried_up: bool) -> str:

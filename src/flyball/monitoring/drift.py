@@ -52,7 +52,8 @@ HIGHEST_LEVEL = 0.1
 PREDICTION_WEIGHT = 0.2
 """Least share of the budget that the predictions have: what moves them matters most, and among a hundred features they would wait longest."""
 LIKE_BEFORE = 0.2
-"""p-value from which on the windows after an alarm count as like the reference again. A shift that raised an alarm gives one so large in 1 window of 300."""
+"""p-value from which on the windows after an alarm count as like the reference again. A shift that is alarmed in nine windows of ten gives one so large in 1 window
+of 100; one that is alarmed in half of them in 1 of 10, and is told again (simulated)."""
 ALARM_TEACHES = 2.0
 """Times the furthest difference seen before. Simulated with days that differ by storms or heavy tails: at 1 false alarms come to 1.6 times the budget, at 2 within it."""
 KINDS = {"prediction": FindingKind.PREDICTION_DRIFT, "joint": FindingKind.JOINT_DRIFT}

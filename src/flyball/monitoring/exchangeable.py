@@ -111,15 +111,20 @@ def _seasonal_notes(streams: Sequence[Stream]) -> tuple[str, ...]:
 
 
 def means_alike(values: Floats, windows: Sequence[Ints]) -> bool:
-    """Do means of windows differ by no more than their rows do? Chi-square of their distances from the mean of all, level ALPHA."""
-    from scipy.special import chdtrc
+    """Do means of windows differ by no more than their rows do? Chi-square of their distances from the mean of all, level ALPHA; of windows of unequal size with the
+    variance that the rows' kurtosis gives it (Box & Andersen 1955): rare large losses were taken for windows that differ in 8 to 12 %."""
+    from scipy.special import gammaincc
 
     rows = values[np.concatenate(windows)] if windows else values
     variance = float(rows.var())
     if len(windows) < 2 or variance == 0.0:
         return False
     distances = sum(part.size * (float(values[part].mean()) - float(rows.mean())) ** 2 for part in windows)
-    return bool(chdtrc(len(windows) - 1, distances / variance) > ALPHA)
+    degrees = len(windows) - 1
+    unequal = sum(1.0 / part.size for part in windows) - len(windows) ** 2 / rows.size
+    kurtosis = float(((rows - rows.mean()) ** 4).mean()) / variance**2 - 3.0
+    of_chi_square = 1.0 + max(kurtosis, 0.0) * unequal / (2.0 * degrees)
+    return bool(gammaincc(degrees / 2.0 / of_chi_square, distances / variance / 2.0 / of_chi_square) > ALPHA)
 
 
 def _squares(stream: Stream, per_window: Ints, most: int | None = None) -> _Squares:

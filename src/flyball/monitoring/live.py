@@ -9,14 +9,13 @@ checked, and the window marked instead: a kind of label of which less than LEAST
 no delay is known, and numbers of labels that are not those that the learned delay leads one to expect.
 """
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from flyball.monitoring.delays import Delays, age_at, duration, place_of
-from flyball.monitoring.maturity import LATE
+from flyball.monitoring.delays import Delays, age_at, duration, place_of, shared_luck
+from flyball.monitoring.maturity import off_by_chance
 from flyball.monitoring.realised import Weighting
 from flyball.stats.age_grid import EDGES_US
 from flyball.stats.label_strata import LabelStrata
@@ -137,9 +136,10 @@ def _unlike(rows: WindowRows, now_us: int, delays: Delays, strata: LabelStrata) 
         n = int(mine.sum())
         share = _at_age(np.broadcast_to(curve, (n, curve.size)), now_us - rows.at_us[mine], delays)
         expected, found = float(share.sum()), int((rows.received_us[mine] >= 0).sum())
-        alone = float((share * (1.0 - share)).sum()) * (1.0 + max(n - 1, 0) * delays.correlation)
+        alone = float((share * (1.0 - share) * shared_luck(delays, place[mine], n, score.size)).sum())
         width = (np.asarray(delays.come.upper) - np.asarray(delays.come.lower))[place[mine]].sum() / 4.0
-        most = LATE * math.sqrt(alone + width**2) + 1.0
+        # a curve of some scores is learned from so many fewer rows
+        most = off_by_chance(alone + width**2 * score.size / max(n, 1), 1 + strata.n_scores)
         if abs(found - expected) > most:
             of = "" if stratum < 0 else " for some scores"
             return f"{found} labels are here{of} and {expected:.0f} ± {most:.0f} were expected: they come otherwise than learned, so nothing is completed"

@@ -2,17 +2,19 @@
 
 import math
 from datetime import datetime, timedelta
+from statistics import NormalDist
 from typing import Literal
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from flyball.monitoring.delays import Delays, age_at, place_of, usual_age
+from flyball.monitoring.delays import Delays, age_at, place_of, shared_luck, usual_age
 from flyball.monitoring.policy import MonitorPolicy
 
-LATE = 4.0
-"""Standard deviations of fewer or more labels than learned from which a window's labels are said to come otherwise: one window in 16,000 by chance."""
+LATE = 1.0 / 16_000
+"""Chance, over all that a window is looked at by, that its labels are said to come otherwise than learned when they do not. Where days share their luck it holds for
+a spread that is known: it is learned from some tens of days, and about one window in 500 is said to (simulated)."""
 PAUSE = 0.25
 """Of a window's length: labels that came later than declared, or than learned, by more than that are an import, or a delay that is longer than known; when none
 has come for so long, they count as all that come."""
@@ -71,6 +73,13 @@ def maturity(
     return Maturity(mature=enough, by="share", words=words)
 
 
+def off_by_chance(variance: float, looks: int = 1) -> float:
+    """How many labels more or fewer than expected are no wonder, at chance LATE over so many looks. Counts of rare things are skewed: a Poisson count's tail is that
+    of a normal deviate z moved by (z² − 1) / 6 (Cornish & Fisher 1938), and half a label more, since it is whole."""
+    z = -NormalDist().inv_cdf(LATE / looks / 2.0)
+    return z * math.sqrt(variance) + (z * z - 1.0) / 6.0 + 0.5
+
+
 def delay_of(policy: MonitorPolicy, delays: Delays | None) -> timedelta:
     """Declared, or learned: the age at which nearly all labels have come. Nothing where neither is known."""
     if policy.label_delay is not None:
@@ -98,15 +107,12 @@ def _learned(
     slowest = min((part.curve for part in delays.parts if part.score < 0), key=lambda curve: curve.lower[place])
     lower = slowest.lower[place] / (1.0 + delays.tail)
     ripe_us = age_at(delays, policy.mature_share)
-    here, awaited, deviation = (
-        delays.come.share[place] * predictions,
-        round(delays.ever * predictions),
-        _deviation(predictions, place, delays),
-    )
-    missing = labels < here - LATE * deviation
+    here, awaited = delays.come.share[place] * predictions, round(delays.ever * predictions)
+    most = off_by_chance(_variance(predictions, place, delays))
+    missing = labels < here - most
     words = f"{labels} of about {awaited} labels are here; of the slowest kind {slowest.share[place]:.0%} of those that will come (at least {lower:.0%})"
     if missing:
-        words = f"{labels} labels are here and {here:.0f} were expected by now (± {LATE * deviation:.0f}): they come otherwise than learned"
+        words = f"{labels} labels are here and {here:.0f} were expected by now (± {most:.0f}): they come otherwise than learned"
     return Maturity(
         mature=lower >= policy.mature_share and not missing,
         by="learned",
@@ -118,9 +124,9 @@ def _learned(
     )
 
 
-def _deviation(predictions: int, place: int, delays: Delays) -> float:
+def _variance(predictions: int, place: int, delays: Delays) -> float:
     """Of the number of labels by then: rows that share their luck, and the curve's own error."""
     share = delays.come.share[place]
-    own = share * (1.0 - share) * predictions * (1.0 + (predictions - 1) * delays.correlation)
+    own = share * (1.0 - share) * predictions * float(shared_luck(delays, place, predictions, predictions))
     half = predictions * (delays.come.upper[place] - delays.come.lower[place]) / 4.0
-    return math.sqrt(own + half**2) + 0.5
+    return own + half**2

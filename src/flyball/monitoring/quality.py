@@ -145,7 +145,7 @@ def _frozen(name: str, stream: Stream, norm: Norm, seen: Traits, counts: Sequenc
     if seen.present < FEWEST:
         return None
     constant = _one_category(counts, seen) if stream.kind == "category" else seen.lowest == seen.highest
-    if constant and norm.top_share**seen.present < IMPOSSIBLE:
+    if constant and _chance_of_one(norm, seen.present) < IMPOSSIBLE:
         value = f"{seen.lowest:.6g}" if seen.lowest is not None else _only(stream, counts, seen)
         words = f"{name} is frozen: all {seen.present} values are {value}; in the reference the most frequent value has {percent(norm.top_share)} of rows"
         return Diagnosis(fault=Fault.FROZEN, column=name, share=1.0, words=words)
@@ -159,6 +159,16 @@ def _frozen(name: str, stream: Stream, norm: Norm, seen: Traits, counts: Sequenc
     share = seen.repeats / seen.pairs
     words = f"{name} sticks: {percent(share)} of values repeat the one before, far more often than their frequencies and the reference lead to expect"
     return Diagnosis(fault=Fault.STUCK, column=name, share=round(share, 5), words=words)
+
+
+def _chance_of_one(norm: Norm, n: int) -> float:
+    """At most, of n rows that all have one value, drawn with the reference's in any order (Fisher's exact test: its share is a sample's, and a few other values among
+    a hundred rows forbid no thousand without any); of all values together, the most frequent first: Σ s^n ≤ s^(n − 1) for shares s."""
+    had, others = norm.present, round((1.0 - norm.top_share) * norm.present)
+    if others >= had:
+        return 0.0
+    log = math.lgamma(had + 1) - math.lgamma(had - others + 1) - math.lgamma(had + n + 1) + math.lgamma(had + n - others + 1)
+    return min(1.0, math.exp(log) / norm.top_share)
 
 
 def _one_category(counts: Sequence[int], seen: Traits) -> bool:

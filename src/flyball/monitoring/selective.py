@@ -19,6 +19,7 @@ from flyball.monitoring.live import WindowRows
 from flyball.monitoring.realised import Weighting
 from flyball.records.signature import Task
 from flyball.stats.homogeneity import homogeneity_p
+from flyball.stats.hypergeometric import exact_p
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -199,9 +200,12 @@ def of_places(rows: WindowRows, places: Ints) -> WindowRows:
 def arms(counts: Mapping[str, tuple[int, int]]) -> Selection:
     """Of units that answered in the same time, (rows, of them labelled): whether labels come for one as for the other. Compared must not be what does not."""
     rows = np.array([n for n, _ in counts.values()])
-    labelled = np.array([n for _, n in counts.values()])
-    share = float(labelled.sum() / rows.sum()) if rows.sum() else 0.0
-    p = homogeneity_p(labelled, rows)
+    labelled = np.array([k for _, k in counts.values()])
+    total, with_label = int(rows.sum()), int(labelled.sum())
+    share = with_label / total if total else 0.0
+    # each against the others, exactly: of a canary's few rows hardly any label is expected, and no normal law holds
+    each = [exact_p(k, n, with_label, total) for n, k in counts.values()]
+    p = min(1.0, min(each, default=1.0) * (len(each) if len(each) > 2 else 1))
     of = labelled / np.maximum(rows, 1)
     if p >= ALPHA or of.max(initial=0.0) - of.min(initial=1.0) < LEAST_EFFECT:
         return Selection(kind="none", share=_short(share), p=_short(p))
