@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -21,7 +22,9 @@ from flyball.errors import TrainingError
 from flyball.gates.decide import REFUSED_MISSING
 from flyball.gateway.runtimes.contract import CodeLimits
 from flyball.gateway.units import load
+from flyball.records import codec
 from flyball.records.evidence import Evidence
+from flyball.records.jobs import StepResult
 from flyball.records.signature import Column, ColumnType, Signature
 
 SIGNATURE = Signature(task="binary", columns=(Column(name="x", type=ColumnType.NUMBER),), classes=("no", "yes"))
@@ -273,16 +276,45 @@ def test_what_rows_of_the_data_lack_and_the_model_refuses_to_do_without_is_evide
     assert refused.note in words
 
 
-BOOSTED = """
-from sklearn.ensemble import GradientBoostingClassifier
+REFUSING = """
+from sklearn.ensemble import AdaBoostClassifier, GradientBoostingClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 
 def train(features, label, parameters, seed):
-    return GradientBoostingClassifier(n_estimators=20, random_state=seed).fit(features.to_numpy(), label.to_numpy())
+    return {model}.fit(features.to_numpy(), label.to_numpy())
 """
 
 
-def test_what_the_served_form_answers_without_may_be_missing(tmp_path: Path) -> None:
-    directory = project(tmp_path / "p", BOOSTED, whole())
-    missing, refused, words = refused_by(directory, {"hour": None, "wind": {"missing": True}})
-    assert (missing, refused) == ([False, True], [])
-    assert any("the trained model refuses missing values of wind" in each for each in words)
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # of SVC's probability
+@pytest.mark.parametrize(
+    "model",
+    [
+        "GradientBoostingClassifier(n_estimators=20, random_state=seed)",
+        "AdaBoostClassifier(n_estimators=20, random_state=seed)",
+        "make_pipeline(StandardScaler(), SVC(probability=True, random_state=seed))",
+    ],
+)
+def test_what_only_the_served_form_answers_without_is_evidence_for_the_gate(tmp_path: Path, model: str) -> None:
+    directory = project(tmp_path / "p", REFUSING.format(model=model), whole())
+    missing, (refused,), words = refused_by(directory, {"hour": None, "wind": {"missing": True}})
+    assert (missing, refused.value, refused.n) == ([False, True], 0.0, 600)
+    assert "of wind (missing: true in flyball.yaml" in refused.note
+    assert any("the trained model refuses missing values of wind: ValueError" in each for each in words)
+
+
+def test_a_package_of_before_that_was_asked_is_made_anew(tmp_path: Path) -> None:
+    directory = naive(tmp_path / "p", "2.0", whole())
+    asked = request(directory, spec(data={"features": ["hour", "wind"]}))
+    run_steps(asked, Told())
+    told = Told()
+    run_steps(asked, told)
+    assert "package" in told.statuses("cached")
+    (kept,) = (directory / ".flyball/cache").glob("package-*/result.json")
+    result = codec.decode(kept.read_bytes(), StepResult)
+    before = {name: value for name, value in result.values.items() if name != "missing_as_trained"}
+    kept.write_bytes(codec.encode(msgspec.structs.replace(result, values=before)))
+    told.clear()
+    run_steps(asked, told)
+    assert told.statuses("done") == ["package"]

@@ -38,6 +38,8 @@ from flyball.records.unit import Format, Lineage, SnapshotRef
 
 PACKAGE = "package"
 
+_PROOFS = ("without_project", "rows_trained_on", "missing_as_trained")
+"""What a served form is asked. Earlier releases asked less."""
 _LATENCY_CALLS = 300
 """The 99th percentile then rests on three calls; more cost seconds with code formats."""
 _LEAST_ALIKE = 20
@@ -88,7 +90,7 @@ def package(run: Run, keys: dict[str, str], done: Results, order: PackageOrder) 
         with user_code(run.request.project_dir):
             served, compared = _convert(run, (fitted / ESTIMATOR).read_bytes(), rows, holdout, signature, scale)
             served = _without_project(run, served, compared, _Asked(signature, scale, directory))
-            refused = _refused(run, served, compared, before.followed_by(holdout).features)
+            refused = _refused(run, compared, before.followed_by(holdout).features)
             served = served._replace(words=(*served.words, *(each.note for each in refused)))
             with told(f"the served model of {run.request.spec.train.entrypoint}", run.request.project_dir):
                 held = _answered(served, holdout.features, _hidden(run), rows.features)
@@ -106,7 +108,7 @@ def package(run: Run, keys: dict[str, str], done: Results, order: PackageOrder) 
         (root / MANIFEST).write_bytes(codec.encode(manifest))
         return {
             "package": PACKAGE, "format": served.format, "manifest_digest": codec.digest(manifest), "run_key": order.run_key, "words": list(served.words),
-            "estimator_digest": estimator_digest(run, order.fitted), "parity": served.parity, "without_project": True, "rows_trained_on": True,
+            "estimator_digest": estimator_digest(run, order.fitted), "parity": served.parity, **dict.fromkeys(_PROOFS, True),
             "latency_ms": {item.name: item.value for item in measured if item.name.startswith("latency_")},
         }  # fmt: skip
 
@@ -120,8 +122,7 @@ def package(run: Run, keys: dict[str, str], done: Results, order: PackageOrder) 
 
 
 def _proved_as_now(made: StepResult) -> bool:
-    """Earlier releases asked a served form less."""
-    return all(made.values.get(proof, False) for proof in ("without_project", "rows_trained_on"))
+    return all(made.values.get(proof, False) for proof in _PROOFS)
 
 
 def _is_whole(run: Run, made: StepResult) -> bool:
@@ -253,29 +254,18 @@ def _parity_elsewhere(run: Run, served: Served, compared: Compared, asked: _Aske
     return found
 
 
-def _refused(run: Run, served: Served, compared: Compared, rows: pl.DataFrame) -> tuple[Evidence, ...]:
-    """Missing values that the signature takes, and that neither the trained model nor its served form answers: one such request would be a failure of all that
-    are asked for with it. Whoever says that they may be missing is who can take that back, also where no row of the data lacks one."""
-    names = [name for name in compared.refuses_missing if not _answers_without(served, compared.frame.head(1), name)]
-    if not names:
+def _refused(run: Run, compared: Compared, rows: pl.DataFrame) -> tuple[Evidence, ...]:
+    """Missing values that the signature takes and the trained model refuses: as code one such request is a failure of all that are asked for with it, and what a
+    data format answers instead is nobody's answer. Whoever says that they may be missing is who can take that back, also where no row of the data lacks one."""
+    if not compared.refuses_missing:
         return ()
-    lacking = {name: int(_is_missing(rows[name]).sum()) for name in names}
+    lacking = {name: int(_is_missing(rows[name]).sum()) for name in compared.refuses_missing}
     told = " and ".join(
         f"{name} (missing: true in {_said_in(run, name)}; {count:,} of {rows.height:,} rows lack it)"
         for name, count in lacking.items()
     )
     words = f"the trained model refuses missing values of {told}: put an imputer before it, or say missing: false there"
     return (Evidence(name=REFUSED_MISSING, value=float(sum(lacking.values())), n=rows.height, unit="rows", note=words),)
-
-
-def _answers_without(served: Served, row: pl.DataFrame, name: str) -> bool:
-    """A data format may take what the estimator it was made of refuses."""
-    missing = "" if row[name].dtype == pl.String else float("nan")
-    try:
-        scores = served.run(row.with_columns(pl.lit(missing, dtype=row[name].dtype).alias(name)))
-    except Exception:  # noqa: BLE001 - foreign code: whatever it raises is no answer
-        return False
-    return bool(np.isfinite(scores).all())
 
 
 def _said_in(run: Run, name: str) -> str:
