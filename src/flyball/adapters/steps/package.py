@@ -13,9 +13,9 @@ from flyball.adapters.conversion import MANY_ROWS, Compared, Served
 from flyball.adapters.conversion.elsewhere import Packed, answers_elsewhere
 from flyball.adapters.environment import code_files, refuse_change
 from flyball.adapters.mlflow_models import save_model
-from flyball.adapters.packages import LINEAGE, MANIFEST, LocalPackages, make_manifest
+from flyball.adapters.packages import EVALUATION, LINEAGE, MANIFEST, LocalPackages, make_manifest
 from flyball.adapters.schema_file import Schema
-from flyball.adapters.steps.evaluate import EVALUATION, SCORES, metrics_of
+from flyball.adapters.steps.evaluate import SCORES, metrics_of
 from flyball.adapters.steps.recipes import PLAIN, Recipe
 from flyball.adapters.steps.situation import Rows, Run, divided, read_rows
 from flyball.adapters.steps.train import ESTIMATOR, estimator_digest, of_estimator, told
@@ -38,7 +38,7 @@ from flyball.records.unit import Format, Lineage, SnapshotRef
 
 PACKAGE = "package"
 
-_PROOFS = ("without_project", "rows_trained_on", "missing_as_trained")
+_PROOFS = ("without_project", "rows_trained_on", "refusals_as_trained")
 """What a served form is asked. Earlier releases asked less."""
 _LATENCY_CALLS = 300
 """The 99th percentile then rests on three calls; more cost seconds with code formats."""
@@ -99,7 +99,7 @@ def package(run: Run, keys: dict[str, str], done: Results, order: PackageOrder) 
         save_model(root / "model", served.format, served.content, run.request.project_dir, code_files(run.request.project_dir))
         lineage = lineage_of(run, done, order)
         for name, content in (
-            ("signature.json", signature), (LINEAGE, lineage), ("evaluation.json", [*found, *measured]), *judged_by,
+            ("signature.json", signature), (LINEAGE, lineage), (EVALUATION, [*found, *measured]), *judged_by,
             (background.FILE, _background(held)),
         ):  # fmt: skip
             (root / name).write_bytes(codec.encode(content))
@@ -304,20 +304,26 @@ def _latency(served: Served, features: pl.DataFrame) -> tuple[Evidence, ...]:
 
 
 def _speedups(served: Served) -> tuple[Evidence, ...]:
-    """How many times as fast as the trained estimator; nothing to say of code, which is the trained estimator."""
-    if served.timing is None or served.trained is None:
+    """How many times as fast as the trained estimator; of code, which is that, how many times as fast as the data format in whose stead it is served, where one is."""
+    if served.otherwise is not None:
+        return _times(served.otherwise, "code_speedup", of_code=True)
+    return _times(served, "speedup", of_code=False)
+
+
+def _times(data: Served, named: str, *, of_code: bool) -> tuple[Evidence, ...]:
+    if data.timing is None or data.trained is None:
         return ()
     figures = (
-        ("one_row", 1, served.trained.one_row_us, served.timing.one_row_us),
-        ("many_rows", MANY_ROWS, served.trained.many_rows_us, served.timing.many_rows_us),
+        ("one_row", 1, data.trained.one_row_us, data.timing.one_row_us),
+        ("many_rows", MANY_ROWS, data.trained.many_rows_us, data.timing.many_rows_us),
     )
     return tuple(
         Evidence(
-            name=f"speedup_{name}",
-            value=round(trained / form, 2),
+            name=f"{named}_{name}",
+            value=round(form / trained if of_code else trained / form, 2),
             n=rows,
-            method=f"medians of interleaved calls in one process: trained {trained:.1f} µs, {served.format} {form:.1f} µs",
-            note=served.compared_speeds,
+            method=f"medians of interleaved calls in one process: trained {trained:.1f} µs, {data.format} {form:.1f} µs",
+            note=data.compared_speeds,
         )
         for name, rows, trained, form in figures
     )
