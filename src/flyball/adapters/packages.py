@@ -19,6 +19,9 @@ T = TypeVar("T")
 
 MANIFEST = "manifest.json"
 LINEAGE = "lineage.json"
+EVALUATION = "evaluation.json"
+CODE_SPEEDUP = "code_speedup_one_row"
+"""Evidence of a package of code that has a data format which is proven and slower: how many times as fast the code was."""
 _UNLISTED = frozenset({"model/registered_model_meta", exported.FILE})
 """May lie there and is not in the manifest. The former MLflow writes beside a model that a person loads by its registered name, and nothing of ours reads it."""
 
@@ -50,7 +53,7 @@ class LocalPackages:
         return read_manifest(package)
 
     def evaluation(self, package: Path) -> tuple[Evidence, ...]:
-        return _record(package, "evaluation.json", tuple[Evidence, ...])
+        return _record(package, EVALUATION, tuple[Evidence, ...])
 
     def metrics(self, package: Path) -> dict[str, float]:
         return {item.name: item.value for item in self.evaluation(package) if item.name in METRICS and item.value is not None}

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 import polars as pl
 
+from flyball.adapters.merged_numbers import merged
 from flyball.adapters.schema_file import Columns, ColumnSchema, Schema, add_features, read_schema
 from flyball.errors import DataError, StoreUnavailable
 from flyball.pipelines.labels import class_name
@@ -133,7 +134,8 @@ def validate(frame: pl.DataFrame, schema: Columns, *, time: str, key: str) -> Va
             expected=f"at most {MAX_FAILING_SHARE:.0%}", next_step="mend the source; or edit schema.yaml if the data are right",
         )  # fmt: skip
     is_bad = pl.int_range(frame.height, dtype=pl.UInt32, eager=True).is_in(rows.implode())
-    return Validated(typed.filter(~is_bad), frame.filter(is_bad), words, _unseen(typed, schema, time))
+    warnings = (*_unseen(typed, schema, time), *merged(frame.filter(~is_bad), schema))
+    return Validated(typed.filter(~is_bad), frame.filter(is_bad), words, warnings)
 
 
 def as_trained(frame: pl.DataFrame, schema: Columns) -> pl.DataFrame:

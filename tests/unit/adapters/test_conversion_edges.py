@@ -59,13 +59,14 @@ class _RefusesFar:
 
 
 @pytest.mark.parametrize("called", [["a", "day"], ["flyball_matrix", "flyball_matrix/single"], ["a", "flyball/flyball_matrix"]])
-def test_bare_neighbours_whose_distances_need_more_digits_far_out_are_served_in_double_precision(called: list[str]) -> None:
+def test_bare_neighbours_whose_distances_need_more_digits_far_out_are_proven_in_double_precision(called: list[str]) -> None:
     draw = np.random.default_rng(0).normal(size=(1500, 2)).astype(np.float32)
     rows = pl.DataFrame(draw, schema=["a", "day"])
     renamed = pl.DataFrame(draw, schema=called)
     model = KNeighborsClassifier(5).fit(renamed, draw[:, 0] > 0)
     served = converted(model, "binary", ["a", "day"], rows=rows, called=called)
     assert any(words.startswith("ONNX of one matrix: differs") for words in served.words)
-    assert served.format is Format.ONNX, served.words
-    assert "ONNX of one matrix in double precision" in served.compared_speeds
-    np.testing.assert_allclose(served.run(renamed), model.predict_proba(renamed)[:, 1:], atol=1e-4)
+    data = served.otherwise or served  # which of the two is served is a matter of their speed
+    assert data.format is Format.ONNX, served.words
+    assert "ONNX of one matrix in double precision" in data.compared_speeds
+    np.testing.assert_allclose(data.run(renamed), model.predict_proba(renamed)[:, 1:], atol=1e-4)

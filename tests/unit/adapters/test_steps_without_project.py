@@ -5,23 +5,28 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
 from projects import Told, package_in, project, request, rows, served, spec
 
 from flyball.adapters import estimators
+from flyball.adapters.bench.run import advice, faster_as_code
 from flyball.adapters.conversion.elsewhere import Packed, answers_elsewhere
 from flyball.adapters.environment import code_files
 from flyball.adapters.model_input import feeds_of, frame_of
-from flyball.adapters.packages import LocalPackages
+from flyball.adapters.packages import CODE_SPEEDUP, LocalPackages
 from flyball.adapters.steps import run_steps
 from flyball.adapters.user_code import own_modules, user_code
+from flyball.control.bench_reports import LoadRow
 from flyball.errors import TrainingError
 from flyball.gates.decide import REFUSED_MISSING
 from flyball.gateway.runtimes.contract import CodeLimits
 from flyball.gateway.units import load
+from flyball.records import codec
 from flyball.records.evidence import Evidence
+from flyball.records.jobs import StepResult
 from flyball.records.signature import Column, ColumnType, Signature
 
 SIGNATURE = Signature(task="binary", columns=(Column(name="x", type=ColumnType.NUMBER),), classes=("no", "yes"))
@@ -211,6 +216,29 @@ def test_a_data_format_is_served_where_code_that_is_faster_needs_its_project(tmp
     found = run_steps(request(directory, declared), Told())[-1].values
     assert found["format"] == form
     assert any("not served as code, which is faster: the model needs lookup.json" in words for words in found["words"]) is reads
+    package = directory / ".flyball" / found["package"]
+    evidence = {item.name: item for item in LocalPackages().evaluation(package)}
+    assert {"code_speedup_one_row", "code_speedup_many_rows"}.isdisjoint(evidence) is reads
+    if reads:
+        return
+    assert evidence[CODE_SPEEDUP].value > 1
+    assert "speedup_one_row" not in evidence
+    told = advised(package)
+    assert "since its proven data format is slower" in told
+    assert f"{evidence[CODE_SPEEDUP].value:.3g} times as fast" in told
+
+
+def test_converting_is_advised_where_no_data_format_was_proven(tmp_path: Path) -> None:
+    directory = naive(tmp_path / "p", "2.0", whole())
+    told = advised(package_in(directory, run_steps(request(directory, spec(data={"features": ["hour", "wind"]})), Told())))
+    assert "a model that converts to ONNX" in told
+    assert "proven" not in told
+
+
+def advised(package: Path) -> str:
+    """By `flyball bench`, whatever it measures."""
+    load = LoadRow(rows=1, connections=1, requests_per_second=100.0, rows_per_second=100.0, p50_ms=10.0, p99_ms=10.0)
+    return advice(LocalPackages().manifest(package).format, [load, load], (), faster_as_code(package))
 
 
 def known(word: str) -> str:
@@ -273,16 +301,45 @@ def test_what_rows_of_the_data_lack_and_the_model_refuses_to_do_without_is_evide
     assert refused.note in words
 
 
-BOOSTED = """
-from sklearn.ensemble import GradientBoostingClassifier
+REFUSING = """
+from sklearn.ensemble import AdaBoostClassifier, GradientBoostingClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 
 def train(features, label, parameters, seed):
-    return GradientBoostingClassifier(n_estimators=20, random_state=seed).fit(features.to_numpy(), label.to_numpy())
+    return {model}.fit(features.to_numpy(), label.to_numpy())
 """
 
 
-def test_what_the_served_form_answers_without_may_be_missing(tmp_path: Path) -> None:
-    directory = project(tmp_path / "p", BOOSTED, whole())
-    missing, refused, words = refused_by(directory, {"hour": None, "wind": {"missing": True}})
-    assert (missing, refused) == ([False, True], [])
-    assert any("the trained model refuses missing values of wind" in each for each in words)
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # of SVC's probability
+@pytest.mark.parametrize(
+    "model",
+    [
+        "GradientBoostingClassifier(n_estimators=20, random_state=seed)",
+        "AdaBoostClassifier(n_estimators=20, random_state=seed)",
+        "make_pipeline(StandardScaler(), SVC(probability=True, random_state=seed))",
+    ],
+)
+def test_what_only_the_served_form_answers_without_is_evidence_for_the_gate(tmp_path: Path, model: str) -> None:
+    directory = project(tmp_path / "p", REFUSING.format(model=model), whole())
+    missing, (refused,), words = refused_by(directory, {"hour": None, "wind": {"missing": True}})
+    assert (missing, refused.value, refused.n) == ([False, True], 0.0, 600)
+    assert "of wind (missing: true in flyball.yaml" in refused.note
+    assert any("the trained model refuses missing values of wind: ValueError" in each for each in words)
+
+
+def test_a_package_of_before_that_was_asked_is_made_anew(tmp_path: Path) -> None:
+    directory = naive(tmp_path / "p", "2.0", whole())
+    asked = request(directory, spec(data={"features": ["hour", "wind"]}))
+    run_steps(asked, Told())
+    told = Told()
+    run_steps(asked, told)
+    assert "package" in told.statuses("cached")
+    (kept,) = (directory / ".flyball/cache").glob("package-*/result.json")
+    result = codec.decode(kept.read_bytes(), StepResult)
+    before = {name: value for name, value in result.values.items() if name != "refusals_as_trained"}
+    kept.write_bytes(codec.encode(msgspec.structs.replace(result, values=before)))
+    told.clear()
+    run_steps(asked, told)
+    assert told.statuses("done") == ["package"]

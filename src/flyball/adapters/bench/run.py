@@ -18,7 +18,7 @@ from flyball.adapters.bench.load import Load, load, request_bytes
 from flyball.adapters.bench.rows import draw_rows, streams_of
 from flyball.adapters.durable import replace_file
 from flyball.adapters.entropy import fresh_token
-from flyball.adapters.packages import LocalPackages, verify_package
+from flyball.adapters.packages import CODE_SPEEDUP, EVALUATION, LocalPackages, verify_package
 from flyball.adapters.supervisor import GatewayProcess
 from flyball.adapters.supervisor.child import gateway_program
 from flyball.adapters.token import owner_token
@@ -26,6 +26,7 @@ from flyball.control.bench_reports import BenchReport, LoadRow, StageRow
 from flyball.control.ports import Say
 from flyball.errors import OperatorError
 from flyball.records import codec
+from flyball.records.evidence import Evidence
 from flyball.records.routing import Route, RoutingTable, ServedUnit
 from flyball.records.unit import Format
 from flyball.registry.unit import unit_made_of
@@ -75,7 +76,7 @@ def bench(package: Path, model: str, seconds: float, say: Say) -> BenchReport:
         memory_bytes=loads.memory_bytes,
         loads=tuple(loads.rows),
         stages=stages,
-        advice=advice(manifest.format, loads.rows, stages),
+        advice=advice(manifest.format, loads.rows, stages, faster_as_code(package)),
     )
 
 
@@ -145,10 +146,22 @@ def _stage_rows(one: Mapping[str, Any], many: Mapping[str, Any], cpu_us: float) 
     return tuple(StageRow(stage=words, us=us, share=us / total, batch_us=batch) for words, us, batch in rows)
 
 
-def advice(kind: Format, loads: list[LoadRow], stages: tuple[StageRow, ...]) -> str:
-    """One sentence: what would help most."""
+def faster_as_code(package: Path) -> Evidence | None:
+    """How many times as fast code was at one row as the data format that is proven; None: the package knows of no such format."""
+    if EVALUATION not in LocalPackages().manifest(package).files:
+        return None
+    return next((item for item in LocalPackages().evaluation(package) if item.name == CODE_SPEEDUP), None)
+
+
+def advice(kind: Format, loads: list[LoadRow], stages: tuple[StageRow, ...], as_code: Evidence | None) -> str:
+    """One sentence: what would help most. `as_code`: of code that is served because it is faster than a data format that is proven."""
     shares = {row.stage: row.share for row in stages}
     gain = loads[-1].rows_per_second / max(row.rows_per_second for row in loads[:-1])
+    if kind is Format.CODE and as_code is not None:
+        return (
+            f"It is served from a worker process, one call at a time, since its proven data format is slower (code was {as_code.value:.3g} times as fast at one row "
+            "when it was packaged): a model that computes less helps most, such as nearest neighbours among fewer rows."
+        )
     if kind is Format.CODE:
         return (
             "It is served from a worker process, one call at a time: a model that converts to ONNX (scikit-learn's own estimators, "

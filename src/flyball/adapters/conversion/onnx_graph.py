@@ -17,9 +17,6 @@ from flyball.records.signature import ColumnType, Signature
 TARGET_OPSET = {"": 21, "ai.onnx.ml": 3}
 """Read by every onnxruntime from 1.20; skl2onnx and LightGBM's converter know no newer version of the machine-learning operators."""
 
-_KEEPING_TYPE = ("Div", "Exp", "Identity", "Reshape", "Sigmoid")
-"""What may come between the trees and the output."""
-
 MATRIX = "flyball_matrix"
 
 
@@ -84,19 +81,15 @@ def _converted(estimator: Any, signature: Signature, inputs: list[Any]) -> Any:
 
 
 def _correct_output(model: Any) -> None:
-    """Converters of trees declare what comes out as of the type that goes in, and onnxruntime does not load that: trees give float32."""
-    from onnx import TensorProto
+    """Converters declare what comes out as of the type that goes in, or as float32, whatever their nodes compute; onnxruntime does not load what is declared wrongly."""
+    from onnx import shape_inference
 
-    output = model.graph.output[0]
-    name = output.name
-    for node in reversed(model.graph.node):
-        if name not in node.output:
-            continue
-        if node.op_type in ("TreeEnsembleClassifier", "TreeEnsembleRegressor"):
-            output.type.tensor_type.elem_type = TensorProto.FLOAT
-        if node.op_type not in _KEEPING_TYPE:
-            return
-        name = node.input[0]
+    (output,) = model.graph.output
+    declared = output.type.tensor_type.elem_type
+    # Inference believes what is declared. What operators it does not know give is left as it is.
+    output.type.tensor_type.elem_type = 0
+    inferred = shape_inference.infer_shapes(model).graph.output[0].type.tensor_type.elem_type
+    output.type.tensor_type.elem_type = inferred or declared
 
 
 def _keep_only(model: Any, output: Any) -> None:

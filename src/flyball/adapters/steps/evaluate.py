@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from flyball.adapters import estimators, model_input
-from flyball.adapters.packages import LocalPackages, read_manifest
+from flyball.adapters.packages import EVALUATION, LocalPackages, read_manifest
 from flyball.adapters.scorer_onnx import PackageScorer
 from flyball.adapters.steps.own_fault import is_passing, own_fault
 from flyball.adapters.steps.own_threshold import OWN, refuse_unsaid, told_apart
@@ -28,7 +28,6 @@ from flyball.records.scores import Scores
 from flyball.records.signature import ColumnType, Signature, clash
 from flyball.stats.metrics import DECIDED, HALF
 
-EVALUATION = "evaluation.json"
 SCORES = "scores.parquet"
 
 _ALPHA = 0.05

@@ -13,9 +13,9 @@ from flyball.adapters.conversion import MANY_ROWS, Compared, Served
 from flyball.adapters.conversion.elsewhere import Packed, answers_elsewhere
 from flyball.adapters.environment import code_files, refuse_change
 from flyball.adapters.mlflow_models import save_model
-from flyball.adapters.packages import LINEAGE, MANIFEST, LocalPackages, make_manifest
+from flyball.adapters.packages import EVALUATION, LINEAGE, MANIFEST, LocalPackages, make_manifest
 from flyball.adapters.schema_file import Schema
-from flyball.adapters.steps.evaluate import EVALUATION, SCORES, metrics_of
+from flyball.adapters.steps.evaluate import SCORES, metrics_of
 from flyball.adapters.steps.recipes import PLAIN, Recipe
 from flyball.adapters.steps.situation import Rows, Run, divided, read_rows
 from flyball.adapters.steps.train import ESTIMATOR, estimator_digest, of_estimator, told
@@ -38,6 +38,8 @@ from flyball.records.unit import Format, Lineage, SnapshotRef
 
 PACKAGE = "package"
 
+_PROOFS = ("without_project", "rows_trained_on", "refusals_as_trained")
+"""What a served form is asked. Earlier releases asked less."""
 _LATENCY_CALLS = 300
 """The 99th percentile then rests on three calls; more cost seconds with code formats."""
 _LEAST_ALIKE = 20
@@ -88,7 +90,7 @@ def package(run: Run, keys: dict[str, str], done: Results, order: PackageOrder) 
         with user_code(run.request.project_dir):
             served, compared = _convert(run, (fitted / ESTIMATOR).read_bytes(), rows, holdout, signature, scale)
             served = _without_project(run, served, compared, _Asked(signature, scale, directory))
-            refused = _refused(run, served, compared, before.followed_by(holdout).features)
+            refused = _refused(run, compared, before.followed_by(holdout).features)
             served = served._replace(words=(*served.words, *(each.note for each in refused)))
             with told(f"the served model of {run.request.spec.train.entrypoint}", run.request.project_dir):
                 held = _answered(served, holdout.features, _hidden(run), rows.features)
@@ -97,7 +99,7 @@ def package(run: Run, keys: dict[str, str], done: Results, order: PackageOrder) 
         save_model(root / "model", served.format, served.content, run.request.project_dir, code_files(run.request.project_dir))
         lineage = lineage_of(run, done, order)
         for name, content in (
-            ("signature.json", signature), (LINEAGE, lineage), ("evaluation.json", [*found, *measured]), *judged_by,
+            ("signature.json", signature), (LINEAGE, lineage), (EVALUATION, [*found, *measured]), *judged_by,
             (background.FILE, _background(held)),
         ):  # fmt: skip
             (root / name).write_bytes(codec.encode(content))
@@ -106,7 +108,7 @@ def package(run: Run, keys: dict[str, str], done: Results, order: PackageOrder) 
         (root / MANIFEST).write_bytes(codec.encode(manifest))
         return {
             "package": PACKAGE, "format": served.format, "manifest_digest": codec.digest(manifest), "run_key": order.run_key, "words": list(served.words),
-            "estimator_digest": estimator_digest(run, order.fitted), "parity": served.parity, "without_project": True, "rows_trained_on": True,
+            "estimator_digest": estimator_digest(run, order.fitted), "parity": served.parity, **dict.fromkeys(_PROOFS, True),
             "latency_ms": {item.name: item.value for item in measured if item.name.startswith("latency_")},
         }  # fmt: skip
 
@@ -120,8 +122,7 @@ def package(run: Run, keys: dict[str, str], done: Results, order: PackageOrder) 
 
 
 def _proved_as_now(made: StepResult) -> bool:
-    """Earlier releases asked a served form less."""
-    return all(made.values.get(proof, False) for proof in ("without_project", "rows_trained_on"))
+    return all(made.values.get(proof, False) for proof in _PROOFS)
 
 
 def _is_whole(run: Run, made: StepResult) -> bool:
@@ -253,29 +254,18 @@ def _parity_elsewhere(run: Run, served: Served, compared: Compared, asked: _Aske
     return found
 
 
-def _refused(run: Run, served: Served, compared: Compared, rows: pl.DataFrame) -> tuple[Evidence, ...]:
-    """Missing values that the signature takes, and that neither the trained model nor its served form answers: one such request would be a failure of all that
-    are asked for with it. Whoever says that they may be missing is who can take that back, also where no row of the data lacks one."""
-    names = [name for name in compared.refuses_missing if not _answers_without(served, compared.frame.head(1), name)]
-    if not names:
+def _refused(run: Run, compared: Compared, rows: pl.DataFrame) -> tuple[Evidence, ...]:
+    """Missing values that the signature takes and the trained model refuses: as code one such request is a failure of all that are asked for with it, and what a
+    data format answers instead is nobody's answer. Whoever says that they may be missing is who can take that back, also where no row of the data lacks one."""
+    if not compared.refuses_missing:
         return ()
-    lacking = {name: int(_is_missing(rows[name]).sum()) for name in names}
+    lacking = {name: int(_is_missing(rows[name]).sum()) for name in compared.refuses_missing}
     told = " and ".join(
         f"{name} (missing: true in {_said_in(run, name)}; {count:,} of {rows.height:,} rows lack it)"
         for name, count in lacking.items()
     )
     words = f"the trained model refuses missing values of {told}: put an imputer before it, or say missing: false there"
     return (Evidence(name=REFUSED_MISSING, value=float(sum(lacking.values())), n=rows.height, unit="rows", note=words),)
-
-
-def _answers_without(served: Served, row: pl.DataFrame, name: str) -> bool:
-    """A data format may take what the estimator it was made of refuses."""
-    missing = "" if row[name].dtype == pl.String else float("nan")
-    try:
-        scores = served.run(row.with_columns(pl.lit(missing, dtype=row[name].dtype).alias(name)))
-    except Exception:  # noqa: BLE001 - foreign code: whatever it raises is no answer
-        return False
-    return bool(np.isfinite(scores).all())
 
 
 def _said_in(run: Run, name: str) -> str:
@@ -314,20 +304,26 @@ def _latency(served: Served, features: pl.DataFrame) -> tuple[Evidence, ...]:
 
 
 def _speedups(served: Served) -> tuple[Evidence, ...]:
-    """How many times as fast as the trained estimator; nothing to say of code, which is the trained estimator."""
-    if served.timing is None or served.trained is None:
+    """How many times as fast as the trained estimator; of code, which is that, how many times as fast as the data format in whose stead it is served, where one is."""
+    if served.otherwise is not None:
+        return _times(served.otherwise, "code_speedup", of_code=True)
+    return _times(served, "speedup", of_code=False)
+
+
+def _times(data: Served, named: str, *, of_code: bool) -> tuple[Evidence, ...]:
+    if data.timing is None or data.trained is None:
         return ()
     figures = (
-        ("one_row", 1, served.trained.one_row_us, served.timing.one_row_us),
-        ("many_rows", MANY_ROWS, served.trained.many_rows_us, served.timing.many_rows_us),
+        ("one_row", 1, data.trained.one_row_us, data.timing.one_row_us),
+        ("many_rows", MANY_ROWS, data.trained.many_rows_us, data.timing.many_rows_us),
     )
     return tuple(
         Evidence(
-            name=f"speedup_{name}",
-            value=round(trained / form, 2),
+            name=f"{named}_{name}",
+            value=round(form / trained if of_code else trained / form, 2),
             n=rows,
-            method=f"medians of interleaved calls in one process: trained {trained:.1f} µs, {served.format} {form:.1f} µs",
-            note=served.compared_speeds,
+            method=f"medians of interleaved calls in one process: trained {trained:.1f} µs, {data.format} {form:.1f} µs",
+            note=data.compared_speeds,
         )
         for name, rows, trained, form in figures
     )
