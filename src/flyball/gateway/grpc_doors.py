@@ -14,11 +14,12 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 
 from flyball.errors import Fault, FlyballError, HttpRefused, ModelFailed, NotFound, OperatorError, Overloaded, RequestError
-from flyball.gateway import plain
+from flyball.gateway import plain, tracing
 from flyball.gateway.access import Tokens
 from flyball.gateway.batches import Answer
 from flyball.gateway.callers import Caller
 from flyball.gateway.careful import MESSAGES, carefully
+from flyball.gateway.grpc_traces import GrpcTraces
 from flyball.gateway.inference import Inference
 from flyball.gateway.large import LARGE_BYTES, LARGE_ROWS
 from flyball.gateway.leaving import leave
@@ -32,6 +33,7 @@ from flyball.gateway.receiving import Receiving
 from flyball.gateway.refusals import Refusals
 from flyball.gateway.routes import Door
 from flyball.gateway.tables import LiveRoute, Tables
+from flyball.gateway.tracing import Tracer
 from flyball.records.permissions import Permission
 
 SERVICE = f"{OPEN_INFERENCE}.GRPCInferenceService"
@@ -53,6 +55,8 @@ DOORS = {
     "Check": Door("grpc_health", Permission.PROBE),
 }
 """By method: every one that there is, and what it asks for."""
+TRACED = frozenset({f"{SERVICE}/ModelInfer"})
+"""As over REST: what asks a model, not what probes."""
 
 _CODES = {
     401: grpc.StatusCode.UNAUTHENTICATED,
@@ -91,6 +95,7 @@ class _Admission(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpcio ha
             return await continuation(handler_call_details)
 
         async def refuse(_: Any, context: Any) -> Any:
+            tracing.failed(type(refused).__name__)
             return await _abort(context, refused)
 
         return grpc.stream_unary_rpc_method_handler(refuse)  # a stream that nobody reads
@@ -100,13 +105,19 @@ class GrpcDoors:
     """One server: `inference.GRPCInferenceService` without its stream, and `grpc.health.v1.Health/Check`."""
 
     def __init__(
-        self, settings: Settings, answers: tuple[Inference, Tables], tokens: Tokens, counters: tuple[Metrics, Refusals]
+        self,
+        settings: Settings,
+        answers: tuple[Inference, Tables],
+        tokens: Tokens,
+        counters: tuple[Metrics, Refusals],
+        tracer: Tracer | None,
     ) -> None:
         self._settings = settings
         self._inference, self._tables = answers
         self._tokens = tokens
         metrics, self._refusals = counters
         self._metrics = metrics
+        self._traces = (GrpcTraces(tracer, TRACED),) if tracer is not None else ()
         self._messages = messages(OPEN_INFERENCE)
         self._health = messages(HEALTH)
         self._receiving = Receiving(settings.max_bytes, metrics)
@@ -132,7 +143,9 @@ class GrpcDoors:
         ]
         services = self._services()
         self._server = grpc.aio.server(
-            options=options, maximum_concurrent_rpcs=MAX_CONCURRENT, interceptors=(_Admission(self._refusal),)
+            options=options,
+            maximum_concurrent_rpcs=MAX_CONCURRENT,
+            interceptors=(*self._traces, _Admission(self._refusal)),
         )
         self._server.add_generic_rpc_handlers(services)
         host, port = self._settings.host, self._settings.port
@@ -207,10 +220,12 @@ class GrpcDoors:
                     answer = answer.SerializeToString()
             except FlyballError as error:
                 refused, status = _without_frames(error), error.http_status
+                tracing.failed(type(error).__name__)
                 self._metrics.errors.labels(door.name, type(error).__name__).inc()
             except Exception:
                 log.exception("incident at the door %s", door.name)
                 status = 500
+                tracing.failed("Unforeseen")
                 self._metrics.errors.labels(door.name, "Unforeseen").inc()
             finally:
                 body = b""  # gRPC keeps this frame in a cycle where it is left by an abort
@@ -270,6 +285,8 @@ class GrpcDoors:
         try:
             asked = await carefully(rpc.read_infer, live, request, line=MESSAGES) if large else rpc.read_infer(live, request)
             answer = await self._inference.answer_rows(table, live, asked.rows, at_us, self._caller(context))
+            if self._traces:
+                tracing.answered((unit.id for unit in dict.fromkeys(answer.units)), answer.ids[0])
         finally:
             self._tables.release(table)
         if asked.rows.n >= LARGE_ROWS:

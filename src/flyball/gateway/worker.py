@@ -208,7 +208,8 @@ class Worker:
 
         options = self._options
         settings = grpc_doors.Settings(host, self._options.grpc_port, options.max_body_bytes, options.request_clock)
-        return grpc_doors.GrpcDoors(settings, (self._inference, self._tables), self._tokens, (self._metrics, self._refusals))
+        answers, counters = (self._inference, self._tables), (self._metrics, self._refusals)
+        return grpc_doors.GrpcDoors(settings, answers, self._tokens, counters, self._tracer)
 
     def _server(self, *, admin: bool) -> uvicorn.Server:
         application = self._gateway.port(admin=admin)
