@@ -237,6 +237,40 @@ def up(worker):
     return {sample.labels["worker"]: sample.value for sample in families(worker)["flyball_worker_up"].samples}
 
 
+def test_whose_requests_fail_is_seen_by_model_and_of_names_that_are_not_routed_nothing(rig, served):
+    fails = code_package(rig.directory / "fails", "raise")
+    sick = Route(model="sick", champion=msgspec.structs.replace(fails, unit=msgspec.structs.replace(fails.unit, model="sick")))
+    unit = msgspec.structs.replace(served.unit, id="u0000lost", model="lost", manifest_digest="0" * 64)
+    lost = Route(model="lost", champion=msgspec.structs.replace(served, unit=unit, package=str(rig.directory / "nowhere")))
+    all_three = table(1, served)
+    rig.publish(msgspec.structs.replace(all_three, routes=(*all_three.routes, sick, lost)))
+    worker = rig.start("w0")
+    wrong = {**ROW, "age": 13.0}
+    for model, row in (("shop", ROW), ("shop", ROW), ("sick", wrong), ("sick", ROW), ("lost", ROW), ("made-up", ROW)):
+        worker.http.post(f"/models/{model}/predict", json={"rows": [row]})
+    worker.http.headers["authorization"] = "Bearer owner-token-of-the-tests"
+    seen = families(worker)
+    told = {
+        name: {(each.labels["model"], each.labels.get(label, "")): each.value for each in seen[name].samples
+               if each.labels["door"] == "predict" and each.name.endswith(("_total", "_count"))}
+        for name, label in (("flyball_requests", "status"), ("flyball_errors", "kind"), ("flyball_request_seconds", "door"))
+    }  # fmt: skip
+    assert told["flyball_requests"] == {
+        ("shop", "200"): 2.0,
+        ("sick", "503"): 1.0,
+        ("sick", "200"): 1.0,
+        ("lost", "503"): 1.0,
+        ("", "404"): 1.0,
+    }
+    assert told["flyball_errors"] == {("sick", "ModelFailed"): 1.0, ("lost", "HttpRefused"): 1.0, ("", "NotFound"): 1.0}
+    assert told["flyball_request_seconds"] == {
+        ("shop", "predict"): 2.0,
+        ("sick", "predict"): 2.0,
+        ("lost", "predict"): 1.0,
+        ("", "predict"): 1.0,
+    }
+
+
 def test_onnxruntime_tells_its_maker_nothing(rig, served, monkeypatch):
     home = rig.directory / "home"
     home.mkdir()
