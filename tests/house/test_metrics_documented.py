@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 from pathlib import Path
 
 import prometheus_client
@@ -87,6 +88,12 @@ def test_the_dashboard_shows_and_the_alerts_cover_what_an_operator_must_not_miss
 def test_what_is_asked_of_predictions_is_asked_of_every_door_that_gives_some() -> None:
     doors = {each for query in queries() for each in re.findall(r'door=~"([^"]+)"', query)}
     assert doors == {"predict|infer|grpc_infer"}
+
+
+def test_dashboard_and_alerts_come_with_an_installed_package_where_the_docs_say() -> None:
+    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert wheel["shared-data"] == {"deploy": "share/flyball"}
+    assert "sys.prefix + '/share/flyball'" in (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 
 
 def test_names_follow_the_conventions_of_prometheus() -> None:

@@ -194,10 +194,10 @@ def test_what_is_too_much_or_not_there_has_its_status(client):
 
 
 def counted(worker, name):
-    """{(door, kind): how many} of a counter, or the value of a gauge under ''."""
+    """{(door, model, kind): how many} of a counter, or the value of a gauge under ''."""
     text = worker.admin.get("/flyball/metrics").text
-    found = re.findall(rf'^{name}(?:{{door="(\w+)",kind="(\w+)"}})? (\S+)$', text, re.MULTILINE)
-    return {(door, kind) if door else "": float(value) for door, kind, value in found}
+    found = re.findall(rf'^{name}(?:{{door="(\w+)",kind="(\w+)",model="(\w*)"}})? (\S+)$', text, re.MULTILINE)
+    return {(door, model, kind) if door else "": float(value) for door, kind, model, value in found}
 
 
 def test_errors_are_counted_by_their_class_as_over_rest(setting):
@@ -210,9 +210,9 @@ def test_errors_are_counted_by_their_class_as_over_rest(setting):
     client.infer(request(ROW))
     after = counted(worker, "flyball_errors_total")
     assert {key: after[key] - before.get(key, 0.0) for key in after if after[key] != before.get(key)} == {
-        ("grpc_infer", "HttpRefused"): 1.0,
-        ("grpc_infer", "NotFound"): 1.0,
-        ("grpc_infer", "RequestError"): 2.0,
+        ("grpc_infer", "", "HttpRefused"): 1.0,  # before its message was read
+        ("grpc_infer", "", "NotFound"): 1.0,
+        ("grpc_infer", "shop", "RequestError"): 2.0,
     }
 
 

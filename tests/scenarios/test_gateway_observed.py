@@ -7,17 +7,20 @@ import signal
 import time
 from pathlib import Path
 
+import grpc
 import msgspec
 import pytest
-from gateway_rig import ROW, SIGNATURE, Rig, code_package, onnx_model, package, table
+from gateway_rig import CLIENT, ROW, SIGNATURE, Rig, code_package, onnx_model, package, table, wait_until
 from otlp_receiver import Receiver, attributes
 from prometheus_client.parser import text_string_to_metric_families
 
+from flyball.gateway.openinference.messages import OPEN_INFERENCE, messages
 from flyball.records.routing import Route
 from flyball.records.unit import Format
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+RPC = "inference.GRPCInferenceService/ModelInfer"
 
 
 @pytest.fixture
@@ -80,6 +83,82 @@ def test_a_request_continues_its_callers_trace_and_shows_each_model_call(rig, se
     assert len([span for span in receiver.spans if span.kind == request.kind]) == 2  # a probe is not traced
     assert receiver.resources[0]["service.name"] == "flyball-gateway"
     assert receiver.resources[0]["service.instance.id"] == "w0"
+
+
+def infer_request(model="shop", **values):
+    message = messages(OPEN_INFERENCE)["ModelInferRequest"](model_name=model)
+    fields = {"age": ("FP32", "fp32_contents"), "income": ("FP64", "fp64_contents"), "visits": ("INT64", "int64_contents"),
+              "member": ("BOOL", "bool_contents"), "town": ("BYTES", "bytes_contents")}  # fmt: skip
+    for name, (datatype, field) in fields.items():
+        value = {**ROW, **values}[name]
+        tensor = message.inputs.add(name=name, datatype=datatype, shape=[1, 1])
+        getattr(tensor.contents, field).append(value.encode() if name == "town" else value)
+    return message.SerializeToString()
+
+
+def test_a_grpc_call_continues_its_callers_trace_as_a_request_over_rest_does(rig, served, monkeypatch):
+    rig.publish(table(1, served))
+    with Receiver() as receiver:
+        with monkeypatch.context() as patch:
+            patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
+            worker = rig.start("w0", "--grpc-port", "0")
+        with grpc.insecure_channel(f"127.0.0.1:{worker.card['grpc_port']}") as channel:
+            infer = channel.unary_unary(f"/{RPC}")
+            token = ("authorization", f"Bearer {CLIENT}")
+            known = (("traceparent", f"00-{TRACE}-{SPAN}-01"), ("tracestate", "a=b"))
+            raw = infer(infer_request(), metadata=(token, *known))
+            codes = []
+            for body, metadata in (
+                (infer_request(age=1000.0), (token,)), (infer_request("nobody"), (token,)), (infer_request(), (("authorization", "Bearer x"),)),
+            ):  # fmt: skip
+                with pytest.raises(grpc.RpcError) as refused:
+                    infer(body, metadata=metadata)
+                codes.append(refused.value.code().name)
+            channel.unary_unary("/inference.GRPCInferenceService/ServerLive")(b"")
+        worker.stop()
+    answer = messages(OPEN_INFERENCE)["ModelInferResponse"].FromString(raw)
+    request = next(span for span in receiver.spans if span.parent_span_id.hex() == SPAN)
+    assert (request.trace_id.hex(), request.trace_state, request.name) == (TRACE, "a=b", RPC)
+    assert attributes(request) == {
+        "rpc.system.name": "grpc",
+        "rpc.method": RPC,
+        "rpc.response.status_code": "OK",
+        "flyball.unit": served.unit.id,
+        "flyball.prediction_id": json.loads(answer.parameters["prediction_ids"].string_param)[0],
+    }
+    (call,) = [span for span in receiver.spans if span.name == "model champion"]
+    assert (call.trace_id.hex(), call.parent_span_id) == (TRACE, request.span_id)
+    requests = [span for span in receiver.spans if span.kind == request.kind]  # a probe is not traced
+    told = [(attributes(span)["rpc.response.status_code"], attributes(span).get("error.type")) for span in requests]
+    assert codes == ["INVALID_ARGUMENT", "NOT_FOUND", "UNAUTHENTICATED"]
+    assert told == [
+        ("OK", None),
+        ("INVALID_ARGUMENT", "RequestError"),
+        ("NOT_FOUND", "NotFound"),
+        ("UNAUTHENTICATED", "HttpRefused"),
+    ]
+    assert all(span.status.code == 0 for span in requests)  # all of them their caller's
+
+
+def test_a_grpc_call_that_fails_here_is_an_error_and_one_whose_caller_leaves_is_none(rig, monkeypatch):
+    rig.publish(table(1, code_package(rig.directory / "hangs", "hang")))
+    with Receiver() as receiver:
+        with monkeypatch.context() as patch:
+            patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
+            worker = rig.start("w0", "--grpc-port", "0", "--deadline-seconds", "1")
+        with grpc.insecure_channel(f"127.0.0.1:{worker.card['grpc_port']}") as channel:
+            infer, token = channel.unary_unary(f"/{RPC}"), (("authorization", f"Bearer {CLIENT}"),)
+            with pytest.raises(grpc.RpcError) as failed:
+                infer(infer_request(age=13.0), metadata=token)
+            assert failed.value.code() is grpc.StatusCode.UNAVAILABLE
+            left = infer.future(infer_request(age=13.0), metadata=token)
+            wait_until(worker.in_flight)
+            left.cancel()
+            wait_until(lambda: not worker.in_flight())
+        worker.stop()
+    told = [(attributes(span)["rpc.response.status_code"], attributes(span).get("error.type"), span.status.code)
+            for span in receiver.spans if span.name == RPC]  # fmt: skip
+    assert told == [("UNAVAILABLE", "ModelFailed", 2), ("CANCELLED", None, 0)]
 
 
 def test_who_is_not_sampled_upstream_is_not_sampled_here_and_the_ratio_is_the_standard_variable(rig, served, monkeypatch):
@@ -156,6 +235,40 @@ def test_one_scrape_tells_every_worker_and_who_does_not_answer(rig, served):
 
 def up(worker):
     return {sample.labels["worker"]: sample.value for sample in families(worker)["flyball_worker_up"].samples}
+
+
+def test_whose_requests_fail_is_seen_by_model_and_of_names_that_are_not_routed_nothing(rig, served):
+    fails = code_package(rig.directory / "fails", "raise")
+    sick = Route(model="sick", champion=msgspec.structs.replace(fails, unit=msgspec.structs.replace(fails.unit, model="sick")))
+    unit = msgspec.structs.replace(served.unit, id="u0000lost", model="lost", manifest_digest="0" * 64)
+    lost = Route(model="lost", champion=msgspec.structs.replace(served, unit=unit, package=str(rig.directory / "nowhere")))
+    all_three = table(1, served)
+    rig.publish(msgspec.structs.replace(all_three, routes=(*all_three.routes, sick, lost)))
+    worker = rig.start("w0")
+    wrong = {**ROW, "age": 13.0}
+    for model, row in (("shop", ROW), ("shop", ROW), ("sick", wrong), ("sick", ROW), ("lost", ROW), ("made-up", ROW)):
+        worker.http.post(f"/models/{model}/predict", json={"rows": [row]})
+    worker.http.headers["authorization"] = "Bearer owner-token-of-the-tests"
+    seen = families(worker)
+    told = {
+        name: {(each.labels["model"], each.labels.get(label, "")): each.value for each in seen[name].samples
+               if each.labels["door"] == "predict" and each.name.endswith(("_total", "_count"))}
+        for name, label in (("flyball_requests", "status"), ("flyball_errors", "kind"), ("flyball_request_seconds", "door"))
+    }  # fmt: skip
+    assert told["flyball_requests"] == {
+        ("shop", "200"): 2.0,
+        ("sick", "503"): 1.0,
+        ("sick", "200"): 1.0,
+        ("lost", "503"): 1.0,
+        ("", "404"): 1.0,
+    }
+    assert told["flyball_errors"] == {("sick", "ModelFailed"): 1.0, ("lost", "HttpRefused"): 1.0, ("", "NotFound"): 1.0}
+    assert told["flyball_request_seconds"] == {
+        ("shop", "predict"): 2.0,
+        ("sick", "predict"): 2.0,
+        ("lost", "predict"): 1.0,
+        ("", "predict"): 1.0,
+    }
 
 
 def test_onnxruntime_tells_its_maker_nothing(rig, served, monkeypatch):

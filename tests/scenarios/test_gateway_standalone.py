@@ -408,6 +408,7 @@ def test_bench_measures_a_package_and_says_where_the_time_goes(packages):
     assert all(row["requests_per_second"] > 0 and row["p50_ms"] <= row["p99_ms"] for row in report["loads"])
     assert sum(row["share"] for row in report["stages"]) == pytest.approx(1.0)
     assert {"model", "capture"} <= {row["stage"] for row in report["stages"]}
+    assert all(row["us"] > 0 and row["batch_us"] > 0 for row in report["stages"] if row["batch_us"] is not None)
     assert report["format"] == "onnx"
     assert report["advice"]
 

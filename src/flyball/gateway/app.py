@@ -117,13 +117,13 @@ class Gateway:
             self._held_bytes -= held
         if scope["path"].startswith("/v2"):
             response = as_v2_reads(response)
-        self._metrics.request(door_name, response.status, perf_counter() - begin)
+        self._metrics.requests.answered(door_name, model, response.status, perf_counter() - begin)
         await self._send(send, response)
 
     def _failed(self, door_name: str, model: str, error: Exception) -> None:
         """Count and trace an error by its class: there are as many as errors.py has."""
         kind = type(error).__name__ if isinstance(error, FlyballError) else "Unforeseen"
-        self._metrics.errors.labels(door_name, kind).inc()
+        self._metrics.requests.failed(door_name, model, kind)
         tracing.failed(kind)
         if door_name in ASKED:
             self._refusals.count(model, error)

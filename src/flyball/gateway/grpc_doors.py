@@ -14,11 +14,12 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 
 from flyball.errors import Fault, FlyballError, HttpRefused, ModelFailed, NotFound, OperatorError, Overloaded, RequestError
-from flyball.gateway import plain
+from flyball.gateway import plain, tracing
 from flyball.gateway.access import Tokens
 from flyball.gateway.batches import Answer
 from flyball.gateway.callers import Caller
 from flyball.gateway.careful import MESSAGES, carefully
+from flyball.gateway.grpc_traces import GrpcTraces
 from flyball.gateway.inference import Inference
 from flyball.gateway.large import LARGE_BYTES, LARGE_ROWS
 from flyball.gateway.leaving import leave
@@ -32,6 +33,7 @@ from flyball.gateway.receiving import Receiving
 from flyball.gateway.refusals import Refusals
 from flyball.gateway.routes import Door
 from flyball.gateway.tables import LiveRoute, Tables
+from flyball.gateway.tracing import Tracer
 from flyball.records.permissions import Permission
 
 SERVICE = f"{OPEN_INFERENCE}.GRPCInferenceService"
@@ -53,6 +55,8 @@ DOORS = {
     "Check": Door("grpc_health", Permission.PROBE),
 }
 """By method: every one that there is, and what it asks for."""
+TRACED = frozenset({f"{SERVICE}/ModelInfer"})
+"""As over REST: what asks a model, not what probes."""
 
 _CODES = {
     401: grpc.StatusCode.UNAUTHENTICATED,
@@ -67,7 +71,7 @@ _CODES = {
 
 log = logging.getLogger("flyball.gateway")
 
-Method = Callable[[Any, Any], Awaitable[Any]]
+Method = Callable[[Any, "_Called"], Awaitable[Any]]
 
 
 class Settings(NamedTuple):
@@ -77,6 +81,17 @@ class Settings(NamedTuple):
     max_bytes: int
     request_clock: bool
     """Replay: event time comes with each request, in `x-flyball-event-time`."""
+
+
+class _Called:
+    """One call that is being answered."""
+
+    __slots__ = ("context", "model")
+
+    def __init__(self, context: Any) -> None:
+        self.context = context
+        self.model = ""
+        """As its message names it; '' before that is read, or where it names none."""
 
 
 class _Admission(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpcio has no types
@@ -91,6 +106,7 @@ class _Admission(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpcio ha
             return await continuation(handler_call_details)
 
         async def refuse(_: Any, context: Any) -> Any:
+            tracing.failed(type(refused).__name__)
             return await _abort(context, refused)
 
         return grpc.stream_unary_rpc_method_handler(refuse)  # a stream that nobody reads
@@ -100,13 +116,19 @@ class GrpcDoors:
     """One server: `inference.GRPCInferenceService` without its stream, and `grpc.health.v1.Health/Check`."""
 
     def __init__(
-        self, settings: Settings, answers: tuple[Inference, Tables], tokens: Tokens, counters: tuple[Metrics, Refusals]
+        self,
+        settings: Settings,
+        answers: tuple[Inference, Tables],
+        tokens: Tokens,
+        counters: tuple[Metrics, Refusals],
+        tracer: Tracer | None,
     ) -> None:
         self._settings = settings
         self._inference, self._tables = answers
         self._tokens = tokens
         metrics, self._refusals = counters
         self._metrics = metrics
+        self._traces = (GrpcTraces(tracer, TRACED),) if tracer is not None else ()
         self._messages = messages(OPEN_INFERENCE)
         self._health = messages(HEALTH)
         self._receiving = Receiving(settings.max_bytes, metrics)
@@ -132,7 +154,9 @@ class GrpcDoors:
         ]
         services = self._services()
         self._server = grpc.aio.server(
-            options=options, maximum_concurrent_rpcs=MAX_CONCURRENT, interceptors=(_Admission(self._refusal),)
+            options=options,
+            maximum_concurrent_rpcs=MAX_CONCURRENT,
+            interceptors=(*self._traces, _Admission(self._refusal)),
         )
         self._server.add_generic_rpc_handlers(services)
         host, port = self._settings.host, self._settings.port
@@ -185,8 +209,8 @@ class GrpcDoors:
         try:
             self._tokens.permit(door, _first(called.invocation_metadata, "authorization"))
         except FlyballError as refused:
-            self._metrics.request(door.name, refused.http_status, 0.0)
-            self._metrics.errors.labels(door.name, type(refused).__name__).inc()
+            self._metrics.requests.answered(door.name, "", refused.http_status, 0.0)
+            self._metrics.requests.failed(door.name, "", type(refused).__name__)
             return refused
         return None
 
@@ -197,25 +221,28 @@ class GrpcDoors:
         async def handle(_: Any, context: Any) -> bytes:
             begin, status, size = perf_counter(), 200, 0
             refused: FlyballError | None = None
+            called = _Called(context)
             self._open.add(context)
             context.add_done_callback(self._open.discard)
             try:
                 body = await self._receiving.message(context)
                 size = len(body)
-                answer = await method(body if request is None else _parsed(request, body), context)
+                answer = await method(body if request is None else _parsed(request, body), called)
                 if not isinstance(answer, bytes):
                     answer = answer.SerializeToString()
             except FlyballError as error:
                 refused, status = _without_frames(error), error.http_status
-                self._metrics.errors.labels(door.name, type(error).__name__).inc()
+                tracing.failed(type(error).__name__)
+                self._metrics.requests.failed(door.name, called.model, type(error).__name__)
             except Exception:
                 log.exception("incident at the door %s", door.name)
                 status = 500
-                self._metrics.errors.labels(door.name, "Unforeseen").inc()
+                tracing.failed("Unforeseen")
+                self._metrics.requests.failed(door.name, called.model, "Unforeseen")
             finally:
                 body = b""  # gRPC keeps this frame in a cycle where it is left by an abort
                 self._receiving.done(size)
-            self._metrics.request(door.name, status, perf_counter() - begin)
+            self._metrics.requests.answered(door.name, called.model, status, perf_counter() - begin)
             if status == 200:
                 return answer  # type: ignore[no-any-return]
             return await _abort(context, refused)  # type: ignore[no-any-return]
@@ -224,18 +251,19 @@ class GrpcDoors:
         # the client: we say when it is received.
         return grpc.stream_unary_rpc_method_handler(handle)
 
-    async def _live(self, _request: Any, _context: Any) -> Any:
+    async def _live(self, _request: Any, _called: _Called) -> Any:
         return self._messages["ServerLiveResponse"](live=True)
 
-    async def _ready(self, _request: Any, _context: Any) -> Any:
+    async def _ready(self, _request: Any, _called: _Called) -> Any:
         return self._messages["ServerReadyResponse"](ready=self._is_ready())
 
-    async def _check(self, request: Any, _context: Any) -> Any:
+    async def _check(self, request: Any, _called: _Called) -> Any:
         if request.service not in ("", SERVICE):
             raise NotFound(f"There is no service {request.service[:100]!r} here", expected=SERVICE)
         return self._health["HealthCheckResponse"](status=1 if self._is_ready() else 2)
 
-    async def _model_ready(self, request: Any, _context: Any) -> Any:
+    async def _model_ready(self, request: Any, called: _Called) -> Any:
+        called.model = request.name
         try:
             live = pinned(self._inference.route(request.name)[1], request.version)
             self._inference.check_answers(live)
@@ -243,21 +271,23 @@ class GrpcDoors:
             return self._messages["ModelReadyResponse"](ready=False)
         return self._messages["ModelReadyResponse"](ready=not self.draining)
 
-    async def _server_metadata(self, _request: Any, _context: Any) -> Any:
+    async def _server_metadata(self, _request: Any, _called: _Called) -> Any:
         return self._messages["ServerMetadataResponse"](**metadata.server_metadata())
 
-    async def _model_metadata(self, request: Any, _context: Any) -> Any:
+    async def _model_metadata(self, request: Any, called: _Called) -> Any:
+        called.model = request.name
         live = pinned(self._inference.route(request.name)[1], request.version)
         known = metadata.model_metadata(live)
         del known["parameters"]  # the message has no place for them
         return self._messages["ModelMetadataResponse"](**known)
 
-    async def _infer(self, body: bytes, context: Any) -> Any:
+    async def _infer(self, body: bytes, called: _Called) -> Any:
         large = len(body) >= LARGE_BYTES and not self._settings.request_clock
         read = self._messages["ModelInferRequest"]
         request = await carefully(_parsed_large, read, body, line=MESSAGES) if large else _parsed(read, body)
+        called.model = request.model_name
         try:
-            return await self._answered(request, context, large=large)
+            return await self._answered(request, called.context, large=large)
         except Exception as error:
             self._refusals.count(request.model_name, error)
             raise
@@ -270,6 +300,8 @@ class GrpcDoors:
         try:
             asked = await carefully(rpc.read_infer, live, request, line=MESSAGES) if large else rpc.read_infer(live, request)
             answer = await self._inference.answer_rows(table, live, asked.rows, at_us, self._caller(context))
+            if self._traces:
+                tracing.answered((unit.id for unit in dict.fromkeys(answer.units)), answer.ids[0])
         finally:
             self._tables.release(table)
         if asked.rows.n >= LARGE_ROWS:

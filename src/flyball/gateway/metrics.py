@@ -15,17 +15,41 @@ _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 10_000, 100_000)
 _MODEL_SECONDS = (0.00002, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0)
 
 
+class Requests:
+    """Those that were answered, those that ended in an error, and how long they took. `model` is whatever its sender wrote; '' where nobody was named."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._answered = Counts("flyball_requests", "Requests answered", ("door", "model", "status"), registry)
+        errors = "Requests that ended in an error, by its class (errors.md)"
+        self._failed = Counts("flyball_errors", errors, ("door", "model", "kind"), registry)
+        self._seconds = Distributions(registry, "flyball_request_seconds", "Time to answer", ("door", "model"), _SECONDS)
+        self._statuses: dict[int, str] = {}
+        self.routed: frozenset[str] = frozenset()
+        """Only these become labels: strangers can make up any number of names."""
+
+    def answered(self, door: str, model: str, status: int, seconds: float) -> None:
+        if model not in self.routed:
+            model = ""
+        self._answered.add(1, (door, model, self._statuses.get(status) or self._statuses.setdefault(status, str(status))))
+        self._seconds.of((door, model)).observe(seconds)
+
+    def failed(self, door: str, model: str, kind: str) -> None:
+        """`kind`: a class of errors.py, or a word of ours."""
+        self._failed.add(1, (door, model if model in self.routed else "", kind))
+
+    def forget_others(self) -> None:
+        """Drop the series of models that are routed no more."""
+        for each in (self._answered, self._failed, self._seconds):
+            each.keep(lambda labels: not labels[1] or labels[1] in self.routed)
+
+
 class Metrics:
     """One worker's counters, in a registry of its own."""
 
     def __init__(self, capture: Sink) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
         own = self.registry
-        self._requests = Counts("flyball_requests", "Requests answered", ("door", "status"), own)
-        self.errors = Counter(
-            "flyball_errors", "Requests that ended in an error, by its class (errors.md)", ["door", "kind"], registry=own
-        )
-        self._seconds = Distributions(own, "flyball_request_seconds", "Time to answer", ("door",), _SECONDS)
+        self.requests = Requests(own)
         self._rows = Counts("flyball_rows", "Rows scored", ("model", "unit", "role"), own)
         self._model_seconds = Distributions(
             own, "flyball_model_seconds", "Time of one call of a model", ("model", "unit"), _MODEL_SECONDS
@@ -47,7 +71,6 @@ class Metrics:
         _read("flyball_requests_in_flight", "Requests being answered", lambda: sum(each() for each in self._in_flight), own)
         own.register(_CaptureCounters(capture))
         ProcessCollector(registry=own)
-        self._statuses: dict[int, str] = {}
         self._routed: tuple[Container[str], Mapping[str, Container[str]]] | None = None
 
     def watch_in_flight(self, requests: Callable[[], int]) -> None:
@@ -65,10 +88,6 @@ class Metrics:
     def watch_shadows(self, waiting_rows: Callable[[], int]) -> None:
         """Show what shadows are behind: with the scored and the dropped ones it makes all rows that were answered."""
         _read("flyball_shadow_waiting_rows", "Rows that wait for a shadow, or that it scores now", waiting_rows, self.registry)
-
-    def request(self, door: str, status: int, seconds: float) -> None:
-        self._requests.add(1, (door, self._statuses.get(status) or self._statuses.setdefault(status, str(status))))
-        self._seconds.of((door,)).observe(seconds)
 
     def scored(self, model: str, unit: str, role: str, n: int, seconds: float) -> None:
         self._rows.add(n, (model, unit, role))
@@ -92,6 +111,7 @@ class Metrics:
         """Drop the series of what is not routed any more: a gateway that lives through a thousand releases stays small. `models`: those that are routed,
         each with the columns that it tolerates."""
         self._routed = units, models
+        self.requests.routed = frozenset(models)
         self._forget()
 
     def exposition(self) -> bytes:
@@ -107,6 +127,7 @@ class Metrics:
         for by_model in (self._batch_rows, self._shed, self.labels):
             by_model.keep(lambda labels: not labels[0] or labels[0] in models)  # without one: of the gateway as a whole
         self._tolerated.keep(lambda labels: labels[1] in models.get(labels[0], ()))
+        self.requests.forget_others()
 
 
 class _CaptureCounters:

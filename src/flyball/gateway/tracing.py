@@ -2,7 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,9 @@ MOST_CALLS = 32
 """Of one request: a large one is answered in slices, and a span for each of hundreds helps nobody."""
 FLUSH_SECONDS = 2.0
 """What the last spans are worth at the end: a collector that is gone must not hold up a restart."""
+
+UNIT, PREDICTION_ID = "flyball.unit", "flyball.prediction_id"
+_CARRIERS = (b"traceparent", b"tracestate")
 
 log = logging.getLogger("flyball.gateway")
 
@@ -72,6 +76,24 @@ def failed(kind: str) -> None:
         call.kind = kind
 
 
+def answered(units: Iterable[str], first_id: str) -> None:
+    """Tell the present request's span what its answer says in no header."""
+    call = _present.get()
+    if call is not None:
+        call.span.set_attributes({UNIT: ",".join(units), PREDICTION_ID: first_id})
+
+
+@contextmanager
+def ongoing(call: Call) -> Iterator[None]:
+    """Whatever is done within is done for that request; its span ends with it."""
+    token = _present.set(call)
+    try:
+        yield
+    finally:
+        _present.reset(token)
+        call.span.end()
+
+
 def present_ids() -> tuple[str, str] | None:
     """(trace id, span id) of the present request in hex; None: it is not traced."""
     call = _present.get()
@@ -116,21 +138,35 @@ class Tracer:
             if route is None:
                 await application(scope, receive, send)
                 return
-            call = Call(self._begin(scope, route), self._now_us)
-            token = _present.set(call)
+            call = self._begun(scope, route)
 
             async def told(message: Mapping[str, Any]) -> None:
                 if message["type"] == "http.response.start":
-                    self._answered(call, message)
+                    self.answered(call, _attributes(message), failed=message["status"] >= 500)
                 await send(message)
 
-            try:
+            with ongoing(call):
                 await application(scope, receive, told)
-            finally:
-                _present.reset(token)
-                call.span.end()
 
         return traced
+
+    def begin(self, name: str, carried: Mapping[str, str], attributes: Mapping[str, str]) -> Call:
+        """A request has come. `carried`: its `traceparent` and `tracestate`, as far as it has them."""
+        context = self._extract(carried) if carried else self._nowhere
+        return Call(self._tracer.start_span(name, context=context, kind=self._server, attributes=attributes), self._now_us)
+
+    def answered(self, call: Call, attributes: Mapping[str, str | int], *, failed: bool) -> None:
+        """It is told so. `failed`: by a fault that is not its sender's."""
+        span = call.span
+        if not span.is_recording():
+            return
+        span.set_attributes(attributes)
+        if call.kind:
+            span.set_attribute("error.type", call.kind)
+        if failed:
+            span.set_status(self._error(call.kind))
+        for end, record in call.calls:
+            self._model_call(span, end, record)
 
     def close(self) -> None:
         """Send what is left, for at most two seconds."""
@@ -138,34 +174,10 @@ class Tracer:
         last.start()
         last.join(FLUSH_SECONDS)
 
-    def _begin(self, scope: Scope, route: str) -> "Span":
-        carried = {
-            name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in (b"traceparent", b"tracestate")
-        }
-        return self._tracer.start_span(
-            f"{scope['method']} {route}",
-            context=self._extract(carried) if carried else self._nowhere,
-            kind=self._server,
-            attributes={"http.request.method": scope["method"], "http.route": route},
-        )
-
-    def _answered(self, call: Call, message: Mapping[str, Any]) -> None:
-        span = call.span
-        if not span.is_recording():
-            return
-        status = message["status"]
-        span.set_attribute("http.response.status_code", status)
-        if call.kind:
-            span.set_attribute("error.type", call.kind)
-        if status >= 500:
-            span.set_status(self._error(call.kind))
-        for name, value in message["headers"]:
-            if name == b"x-flyball-unit":
-                span.set_attribute("flyball.unit", value.decode())
-            elif name == b"x-flyball-prediction-id":
-                span.set_attribute("flyball.prediction_id", value.decode("latin-1"))
-        for end, record in call.calls:
-            self._model_call(span, end, record)
+    def _begun(self, scope: Scope, route: str) -> Call:
+        method = scope["method"]
+        carried = {name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in _CARRIERS}
+        return self.begin(f"{method} {route}", carried, {"http.request.method": method, "http.route": route})
 
     def _model_call(self, span: "Span", end_us: int, record: PredictionBatch | FailureBatch) -> None:
         answered = isinstance(record, PredictionBatch)
@@ -177,7 +189,7 @@ class Tracer:
             start_time=(end_us - latency_us) * 1000,
             attributes={
                 "flyball.model": record.model,
-                "flyball.unit": record.unit,
+                UNIT: record.unit,
                 "flyball.role": record.role,
                 "flyball.rows": len(record.ids) if isinstance(record, PredictionBatch) else record.n,
             },
@@ -200,6 +212,17 @@ def open_tracer(service: str | None, worker: str, now_us: Callable[[], int]) -> 
             absent.name,
         )
         return None
+
+
+def _attributes(message: Mapping[str, Any]) -> dict[str, str | int]:
+    """Of the head of an answer over HTTP."""
+    found: dict[str, str | int] = {"http.response.status_code": message["status"]}
+    for name, value in message["headers"]:
+        if name == b"x-flyball-unit":
+            found[UNIT] = value.decode()
+        elif name == b"x-flyball-prediction-id":
+            found[PREDICTION_ID] = value.decode("latin-1")
+    return found
 
 
 def _route(scope: Scope) -> str | None:

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Protocol
 
-from prometheus_client import Counter
-
 from flyball.errors import FlyballError, Overloaded
 from flyball.gateway.access import Neighbours, Tokens
 from flyball.gateway.metrics import Metrics
@@ -58,11 +56,10 @@ class _Coming:
 class _Crowd:
     """At a path."""
 
-    def __init__(self, door: Door, model: str, coming: _Coming, errors: Counter) -> None:
+    def __init__(self, door: Door, model: str, coming: _Coming) -> None:
         self.door = door
         self.model = model
         self.coming = coming
-        self.errors = errors
         self.refused_at = time.perf_counter()
         self.told = b""
         self.told_at = 0.0
@@ -90,8 +87,7 @@ class Unread:
             return
         if len(self.crowded) >= MAX_CROWDED:  # the first of those where nobody was refused for longest
             del self.crowded[min(self.crowded, key=lambda each: self.crowded[each].refused_at)]
-        errors = self._metrics.errors.labels(door.name, Overloaded.__name__)
-        self.crowded[path] = _Crowd(door, model, self._coming.setdefault(model, _Coming()), errors)
+        self.crowded[path] = _Crowd(door, model, self._coming.setdefault(model, _Coming()))
 
     def refusal(self, path: bytes, headers: Headers, more: Headers) -> bytes | None:
         """What is written to a POST there; None: it is to be read. Whoever may not ask, or asks for what cannot be answered, is told so by who reads it.
@@ -114,10 +110,11 @@ class Unread:
             queue, wait = full
             response = problem_of(queue.refusal(wait))
             crowd.told, crowd.told_at = written(as_v2_reads(response) if path.startswith(b"/v2") else response, more), began
-        crowd.errors.inc()
+        counters, door = self._metrics.requests, crowd.door.name
+        counters.failed(door, crowd.model, Overloaded.__name__)
         self._refusals.unread(crowd.model)
         took = time.perf_counter() - began
-        self._metrics.request(crowd.door.name, 429, took)
+        counters.answered(door, crowd.model, 429, took)
         self._rooms.refused(crowd.model, took * _READ_AND_WRITTEN)
         return crowd.told
 

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -120,7 +121,7 @@ class Worker:
         self._refusals = Refusals(
             NoCapture() if options.request_clock else self._capture, lambda: self._tables.live, world.now_us
         )
-        self._invalid = Invalid(self._metrics.errors.labels("", "NotHttp").inc)
+        self._invalid = Invalid(partial(self._metrics.requests.failed, "", "", "NotHttp"))
         loop_time = asyncio.get_running_loop().time
         self._answering = Answering(self._metrics, lambda: self._lease.held, loop_time)
         ids = FreshIds(world.random_bytes)
@@ -208,7 +209,8 @@ class Worker:
 
         options = self._options
         settings = grpc_doors.Settings(host, self._options.grpc_port, options.max_body_bytes, options.request_clock)
-        return grpc_doors.GrpcDoors(settings, (self._inference, self._tables), self._tokens, (self._metrics, self._refusals))
+        answers, counters = (self._inference, self._tables), (self._metrics, self._refusals)
+        return grpc_doors.GrpcDoors(settings, answers, self._tokens, counters, self._tracer)
 
     def _server(self, *, admin: bool) -> uvicorn.Server:
         application = self._gateway.port(admin=admin)
@@ -285,7 +287,8 @@ class Worker:
 
     def _swapped(self, live: LiveTable) -> None:
         self._metrics.revision.set(live.revision)
-        models = {model: {column.name for column in route.route.tolerated} for model, route in live.routes.items()}
+        models: dict[str, set[str]] = {model: set() for model in live.absent}
+        models |= {model: {column.name for column in route.route.tolerated} for model, route in live.routes.items()}
         self._metrics.forget_others(live.fingerprints, models)
         self._explaining.forget_others(live.fingerprints)
 

@@ -25,8 +25,8 @@ def exposition(requests: int) -> str:
     prometheus_client.disable_created_metrics()
     metrics = Metrics(NoCapture())
     for _ in range(requests):
-        metrics.request("predict", 200, 0.002)
-    metrics.errors.labels("predict", ModelFailed.__name__).inc()
+        metrics.requests.answered("predict", "", 200, 0.002)
+    metrics.requests.failed("predict", "", ModelFailed.__name__)
     return metrics.exposition().decode()
 
 
@@ -56,10 +56,10 @@ def test_a_silent_worker_is_told_as_down_and_has_no_other_series() -> None:
 
 def test_a_label_with_quotes_and_line_ends_survives() -> None:
     metrics = Metrics(NoCapture())
-    metrics.errors.labels("predict", 'a"b\\c\nd').inc()
+    metrics.requests.failed("predict", "", 'a"b\\c\nd')
     text = exposition_of({"0": metrics.exposition().decode()}).decode()
     (family,) = [each for each in text_string_to_metric_families(text) if each.name == "flyball_errors"]
-    assert family.samples[0].labels == {"door": "predict", "kind": 'a"b\\c\nd', "worker": "0"}
+    assert family.samples[0].labels == {"door": "predict", "model": "", "kind": 'a"b\\c\nd', "worker": "0"}
 
 
 def up(state: Path) -> dict[str, float]:

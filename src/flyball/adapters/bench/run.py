@@ -140,10 +140,10 @@ def _stage_rows(one: Mapping[str, Any], many: Mapping[str, Any], cpu_us: float) 
         return ()
     rows = [(words, float(one[key]), float(many[key]) if many else None) for key, words in _STAGES.items()]
     known = sum(us for _, us, _ in rows)
-    # What the loaded worker's processor was busy for, less what the stages explain.
-    rows.insert(0, (HTTP, max(cpu_us - known, 0.0), None))
-    total = sum(us for _, us, _ in rows)
-    return tuple(StageRow(stage=words, us=us, share=us / total, batch_us=batch) for words, us, batch in rows)
+    # What the loaded worker's processor was busy for, less what the stages explain: negative where they took longer, as those of a model that waits do.
+    rows.insert(0, (HTTP, cpu_us - known, None))
+    total = sum(max(us, 0.0) for _, us, _ in rows)
+    return tuple(StageRow(stage=words, us=us, share=max(us, 0.0) / total, batch_us=batch) for words, us, batch in rows)
 
 
 def faster_as_code(package: Path) -> Evidence | None:
