@@ -164,6 +164,12 @@ def test_a_deadline_that_passes_is_told_in_time_and_nothing_begins_after_it(rig,
     assert "deadline" in answer.json()["detail"]
     late = worker.http.post("/models/shop/predict", json={"rows": [ROW]}, headers={"x-envoy-expected-rq-timeout-ms": "0"})
     assert late.status_code == 504
+    for name, longer in (
+        ("x-flyball-timeout-ms", "x-envoy-expected-rq-timeout-ms"),
+        ("x-envoy-expected-rq-timeout-ms", "x-flyball-timeout-ms"),
+    ):
+        for headers in ({name: "0", longer: "60000"}, {longer: "60000", name: "0"}):
+            assert worker.http.post("/models/shop/predict", json={"rows": [ROW]}, headers=headers).status_code == 504, headers
     time.sleep(2.2)
     shown = [each for record in rig.captured() if isinstance(record, PredictionBatch) for each in record.columns["age"]]
     assert 41.5 not in shown
