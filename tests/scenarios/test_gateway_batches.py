@@ -92,6 +92,20 @@ def test_a_request_that_kills_its_worker_costs_the_others_a_wait_and_no_answer(r
     assert [answer.status_code for answer in answers] == [503 if age == 13 else 200 for age in ages]
 
 
+def test_requests_that_kill_their_worker_again_and_again_cost_the_others_no_answer(rig, tmp_path):
+    """A restart takes half a second and more, and each of these kills it twice: with the batch that it is in, and alone."""
+    rig.publish(table(1, code_package(tmp_path / "bad", "crash")))
+    worker = rig.start("w0", "--deadline-seconds", "15")
+    for number in range(4):
+        ages = [13 if at == 5 else at + 20 for at in range(12)]
+        answers = ask(worker, [{"rows": [{**ROW, "age": age}]} for age in ages])
+        assert [answer.status_code for answer in answers] == [503 if age == 13 else 200 for age in ages], number
+        worker.predict({**ROW, "age": 13})
+        assert worker.predict(ROW).status_code == 200
+    exposed = worker.admin.get("/flyball/metrics").text
+    assert 'flyball_queue_rows{model="shop"} 0.0' in exposed
+
+
 def test_a_bad_row_is_refused_before_it_can_share_anything(rig, tmp_path):
     rig.publish(table(1, code_package(tmp_path / "good", "good")))
     worker = rig.start()
@@ -150,6 +164,12 @@ def test_a_deadline_that_passes_is_told_in_time_and_nothing_begins_after_it(rig,
     assert "deadline" in answer.json()["detail"]
     late = worker.http.post("/models/shop/predict", json={"rows": [ROW]}, headers={"x-envoy-expected-rq-timeout-ms": "0"})
     assert late.status_code == 504
+    for name, longer in (
+        ("x-flyball-timeout-ms", "x-envoy-expected-rq-timeout-ms"),
+        ("x-envoy-expected-rq-timeout-ms", "x-flyball-timeout-ms"),
+    ):
+        for headers in ({name: "0", longer: "60000"}, {longer: "60000", name: "0"}):
+            assert worker.http.post("/models/shop/predict", json={"rows": [ROW]}, headers=headers).status_code == 504, headers
     time.sleep(2.2)
     shown = [each for record in rig.captured() if isinstance(record, PredictionBatch) for each in record.columns["age"]]
     assert 41.5 not in shown

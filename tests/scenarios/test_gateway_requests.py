@@ -1,9 +1,11 @@
 """A real gateway process and everything a client may send it: right answers for good requests, named faults for bad ones, never a 500."""
 
+import gzip
 import json
 import os
 import socket
 import stat
+import zlib
 
 import httpx
 import numpy as np
@@ -292,7 +294,30 @@ def test_sizes_and_forms_that_are_refused_say_the_limit(worker):
     )
     assert chunked.status_code == 413
     assert worker.http.post("/models/shop/predict", content=b"{}", headers={"content-type": "text/plain"}).status_code == 415
-    assert worker.http.post("/models/shop/predict", content=b"{}", headers={"content-encoding": "gzip"}).status_code == 415
+    packed = worker.http.post("/models/shop/predict", content=b"{}", headers={"content-encoding": "br"})
+    assert (packed.status_code, packed.headers["accept-encoding"]) == (415, "gzip, deflate")
+
+
+def test_a_compressed_body_is_answered_as_it_would_be_without(worker):
+    """A small one, and one that is read in slices."""
+    for n in (1, 5000):
+        plain = json.dumps({"rows": [ROW] * n, "ids": [str(at) for at in range(n)]}).encode()
+        asked = {"content-type": "application/json"}
+        want = worker.http.post("/models/shop/predict", content=plain, headers=asked).json()
+        for coding, packed in (("gzip", gzip.compress(plain)), ("deflate", zlib.compress(plain)), ("GZIP", gzip.compress(plain))):
+            answer = worker.http.post("/models/shop/predict", content=packed, headers={**asked, "content-encoding": coding})
+            assert (answer.status_code, answer.json()) == (200, want)
+
+
+def test_a_compressed_body_that_grows_too_large_or_cannot_be_read_is_refused(worker):
+    bomb = gzip.compress(b" " * 100_000_000)
+    assert len(bomb) < 1024**2
+    answer = worker.http.post("/models/shop/predict", content=bomb, headers={"content-encoding": "gzip"})
+    assert (answer.status_code, "1048576" in answer.json()["detail"]) == (413, True)
+    for wrong in (b"{}", b"", gzip.compress(b"{}")[:-3], gzip.compress(b"{}") + b"{}"):
+        answer = worker.http.post("/models/shop/predict", content=wrong, headers={"content-encoding": "gzip"})
+        assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json"), wrong
+    assert worker.predict(ROW).status_code == 200
 
 
 def test_every_door_for_every_role_is_as_the_table_says(worker):
@@ -319,8 +344,22 @@ def test_every_door_for_every_role_is_as_the_table_says(worker):
             assert status in (200, 422)
 
 
+@pytest.mark.parametrize("path", ["/v2/health/live", "/v2/health/ready"])
+def test_whoever_asks_how_it_is_need_not_know_its_name(worker, path):
+    """A kubelet calls a container by its address."""
+    for method in ("GET", "HEAD"):
+        assert httpx.request(method, f"{worker.http.base_url}{path}", headers={"host": "10.0.0.7:8740"}).status_code == 200
+    assert worker.http.get(path, headers={"host": "evil.test", "origin": "http://evil.test"}).status_code == 421
+    assert worker.http.get(path, headers={"origin": "http://evil.test"}).status_code == 403
+
+
 def test_a_foreign_page_or_name_is_refused_even_with_a_token(worker):
-    for method, path in (("GET", "/v2/health/live"), ("POST", "/models/shop/predict"), ("DELETE", "/v2"), ("GET", "/metrics")):
+    for method, path in (
+        ("GET", "/v2/models/shop/ready"),
+        ("POST", "/models/shop/predict"),
+        ("DELETE", "/v2"),
+        ("GET", "/metrics"),
+    ):
         assert worker.http.request(method, path, headers={"host": "evil.test"}).status_code == 421
         assert worker.http.request(method, path, headers={"origin": "https://evil.test"}).status_code == 403
 

@@ -344,7 +344,7 @@ class Inference:
                 shadows = self._shadows.calls.records(table, live, [(batch, answered)], at_once=True) if self._simulated else None
                 shadowed = [] if shadows is None else await shadows
                 took = self._clocks.loop() - began
-                live.queue.learn(batch.n, took, sum(scored.seconds for _, scored in answered.parts))
+                live.queue.learn(batch.n, took, sum(scored.seconds for _, scored in answered.parts), died=answered.died)
                 live.queue.resize(batch.n, beside_large=live.turns.busy, died=answered.died and not answered.failed)
                 self._keep(table, live, batch, answered, shadowed)
             finally:

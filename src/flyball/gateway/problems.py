@@ -15,7 +15,7 @@ Headers = Sequence[tuple[bytes, bytes]]
 JSON = b"application/json"
 PROBLEM = b"application/problem+json"
 
-_ROW = re.compile(r"rows\[(\d+)\](?:\.(.*))?", re.DOTALL)
+_ROW = re.compile(r"(?:rows|labels)\[(\d+)\](?:\.(.*))?", re.DOTALL)
 
 _PLACE = re.compile(
     r"(?<=['\"])/(?:[^'\"\n/]+/+)+(?=[^'\"\n/]*['\"])|(?:(?<![\w./~'\"])|(?<=file://))/(?!/)(?:[^\s/'\":,;()]+/+)+(?=[^\s/'\":,;()])"

@@ -59,6 +59,8 @@ class Queue:
         to fail. A call of one row waits as long for them as one of two hundred."""
         self.cost = Cost()
         """Of calls beside the loop."""
+        self._died = False
+        """A model's process did in the latest one: the next waits until it stands again."""
         self.call_rows = MAX_BATCH_ROWS
         """Of the next one, at most."""
         self._most = MAX_BATCH_ROWS
@@ -145,8 +147,12 @@ class Queue:
         self._jobs, self.rows = jobs[count:], self.rows - taken
         return jobs[:count]
 
-    def learn(self, n_rows: int, seconds: float, in_models: float | None = None) -> None:
-        """How long so many rows took; `in_models`: seconds of it, of a call beside the loop (0: all of it failed)."""
+    def learn(self, n_rows: int, seconds: float, in_models: float | None = None, *, died: bool = False) -> None:
+        """How long so many rows took; `in_models`: seconds of it, of a call beside the loop (0: all of it failed). `died`: a model's process did in it.
+        What a call waited for a process to stand again is not learned: those that come may bring no row that kills."""
+        waited, self._died = self._died or (died and bool(in_models)), died
+        if waited:
+            return
         if in_models is not None:
             self.others_seconds = _smoothed(self.others_seconds, max(seconds - in_models, 0.0))
             seconds = min(seconds, in_models)

@@ -61,6 +61,14 @@ def find(method: str, path: str, *, admin: bool) -> Place:
     return _remembered(method, path, admin=admin) if len(path) <= MAX_REMEMBERED else _find(method, path, admin=admin)
 
 
+def is_probe(method: str, path: str, *, admin: bool) -> bool:
+    """Whether it asks only how we are."""
+    try:
+        return find(method, path, admin=admin).door.permission is Permission.PROBE
+    except HttpRefused:
+        return False
+
+
 def _find(method: str, path: str, *, admin: bool) -> Place:
     segments = path.split("/")[1:]
     model = version = ""

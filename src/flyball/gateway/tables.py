@@ -6,13 +6,13 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
-from itertools import accumulate, pairwise
 from pathlib import Path
 
 import msgspec
 
 from flyball.capture.keeping import Keeper
 from flyball.errors import ArtifactDamaged, Conflict, FlyballError, HttpRefused, StoreUnavailable
+from flyball.gateway.arms import ArmKeys
 from flyball.gateway.breaker import Breaker
 from flyball.gateway.keepers import Keepers
 from flyball.gateway.problems import no_table
@@ -82,9 +82,7 @@ class LiveRoute:
         self.canary = units[route.canary.unit.id] if route.canary and route.canary_weight > 0 else None
         self.arms = tuple(units[arm.unit.unit.id] for arm in route.arms)
         self._places, self._canary_share = Places(route.salt), share(route.canary_weight)
-        bounds = [0.0, *accumulate(arm.weight for arm in route.arms)]
-        self._arm_places = Places(route.arms_salt)
-        self.arm_shares = [(unit, share(low), share(high)) for unit, (low, high) in zip(self.arms, pairwise(bounds), strict=True)]
+        self.arm_keys = ArmKeys([arm.weight for arm in route.arms], route.arms_salt) if route.arms else None
         self.fallback = units[route.fallback.unit.id] if route.fallback else None
         self.shadows = tuple(units[each.unit.id] for each in route.shadows)
         self._shadow_places, self._shadow_share = Places(f"{route.salt}/shadow"), share(route.shadow_share)
@@ -108,7 +106,7 @@ class LiveRoute:
     def champion_only(self) -> "LiveRoute":
         """Without whoever else may answer, and with a queue of its own: for clients that name a version."""
         alone = copy.copy(self)
-        alone.canary, alone.arms, alone.arm_shares, alone.fallback, alone.last = None, (), [], None, self.champion
+        alone.canary, alone.arms, alone.arm_keys, alone.fallback, alone.last = None, (), None, None, self.champion
         alone.queue, alone.sure = Queue(self.model, on_loop=self.inline_rows > 0), alone
         alone.read_by(self._alone)
         return alone
@@ -119,7 +117,7 @@ class LiveRoute:
         if self.canary is None and not self.arms:
             return self
         sure = copy.copy(self)
-        sure.canary, sure.arms, sure.arm_shares = None, (), []
+        sure.canary, sure.arms, sure.arm_keys = None, (), None
         sure.inline_rows = min(unit.model.inline_rows for unit in (self.champion, self.last))
         sure.queue = Queue(self.model, on_loop=sure.inline_rows > 0)
         return sure
@@ -155,12 +153,9 @@ class LiveRoute:
             if mine:
                 taken.append((self.canary, "canary", mine))
                 rest = sorted(set(rest).difference(mine))
-        for unit, low, high in self.arm_shares:
-            of = self._arm_places.of
-            mine = [at for at in rest if low <= of(keys[at]) < high]
-            if mine:
-                taken.append((unit, "arm", mine))
-                rest = sorted(set(rest).difference(mine))
+        if self.arm_keys is not None:
+            *arms, rest = self.arm_keys.divided(keys, rest)
+            taken += [(unit, "arm", mine) for unit, mine in zip(self.arms, arms, strict=True) if mine]
         return [*taken, (self.champion, "champion", [*rest])] if rest else taken
 
     def shadowed(self, keys: Sequence[str]) -> list[int] | None:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from flyball.errors import ModelFailed
+from flyball.errors import Fault, ModelFailed, RequestError
 from flyball.gateway.problems import no_table, problem_of, without_places
 
 
@@ -40,3 +40,12 @@ def test_a_place_of_this_machine_is_told_by_its_name_alone(words: str, told: str
 def test_a_gateway_without_a_table_says_whether_it_was_given_one(why: str, told: str) -> None:
     document = json.loads(problem_of(no_table(why)).body)
     assert (document["status"], document["detail"].rstrip(".")) == (503, told)
+
+
+@pytest.mark.parametrize(
+    ("path", "row", "field"),
+    [("rows[3].hour", 3, "hour"), ("labels[1].label", 1, "label"), ("labels[0]", 0, None), ("label", None, "label")],
+)
+def test_a_fault_tells_the_row_and_the_field_of_rows_and_labels_alike(path: str, row: int | None, field: str | None) -> None:
+    (fault,) = json.loads(problem_of(RequestError([Fault(path, "7", "a text")])).body)["faults"]
+    assert (fault["path"], fault["row"], fault["field"]) == (path, row, field)

@@ -173,6 +173,32 @@ def test_a_call_that_fails_tells_what_a_call_costs():
     assert queue.too_long(0.0) == pytest.approx(1.2)
 
 
+def test_what_calls_waited_for_a_process_that_died_is_not_taken_for_their_rows():
+    queue = Queue("shop", on_loop=False)
+    queue.learn(1, 0.01, 0.01)
+    for _ in range(20):
+        queue.learn(40, 2.0, 1.9, died=True)  # one of them killed it, and it was started twice
+        queue.learn(10, 1.0, 1.0)  # while it was started again
+        queue.learn(1, 0.001, 0.0, died=True)
+        queue.learn(1, 1.0, 0.0, died=True)  # waited, and killed it
+        queue.learn(10, 1.0, 1.0)
+        queue.learn(10, 0.1, 0.1)
+    queue.admit(job(40), 0.0)
+    assert queue.too_long(0.0) is None
+    assert queue.row_seconds == pytest.approx(0.01)
+    assert queue.cost.row_seconds == pytest.approx(0.01)
+
+
+def test_what_a_process_took_to_be_given_up_is_learned():
+    queue = Queue("shop", on_loop=False)
+    queue.learn(1, 0.01, 0.01)
+    queue.learn(1, 5.0, 0.0, died=True)
+    queue.learn(1, 5.5, 0.0, died=True)
+    queue.admit(job(), 0.0)
+    queue.busy_rows = 1
+    assert queue.too_long(0.0) is not None
+
+
 def called(queue, n, seconds, **more):
     queue.learn(n, seconds, seconds)
     queue.resize(n, **more)

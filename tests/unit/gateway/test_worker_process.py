@@ -208,3 +208,29 @@ def test_it_is_closed_though_its_loop_ended_in_the_middle_of_a_call(asleep):
     asyncio.run(play())
     process.close()
     assert process.begin({"of": 1}, 1000, scores) is None
+
+
+def dies(process):
+    with pytest.raises(ModelFailed, match="died") as failed:
+        process.call({"die": 1}, 1000, scores)
+    return failed.value.died
+
+
+def test_requests_that_kill_it_keep_no_other_from_being_answered_however_many_come(asleep):
+    process = asleep()
+    for number in range(6):
+        assert dies(process)
+        assert process.call({"of": number}, 1000, scores) == number, "as soon as it stands again"
+    asyncio.run(begun(process, of=1))
+
+
+def test_one_that_dies_of_everything_is_started_again_with_growing_pauses(asleep, monkeypatch):
+    monkeypatch.setattr("flyball.gateway.runtimes.worker_process.DEATHS_IN_A_ROW", 2)
+    process = asleep()
+    for _ in range(4):
+        assert dies(process)
+    with pytest.raises(ModelFailed, match="is being restarted"):
+        process.call({"of": 1}, 1000, scores)
+    assert asyncio.run(back(process)) == "again"
+    assert dies(process)
+    assert process.call({"of": 1}, 1000, scores) == 1, "it has answered since"

@@ -1,7 +1,8 @@
 """A worker process from the gateway's side: a deadline, a memory limit, a restart budget.
 
-One that hangs, dies or answers nonsense is killed and started again with growing pauses, and warmed up before anybody's request reaches it. Until it
-stands its callers are told at once, or, where it died once or twice only, wait for it within the deadline.
+One that hangs, dies or answers nonsense is killed and started again, and warmed up before anybody's request reaches it. Where it has answered of late its
+callers wait for that within the deadline: a request that kills it is the fault of whoever sent it. One that dies whatever it is asked, or does not start, is
+started with growing pauses, and its callers are told at once.
 """
 
 import asyncio
@@ -28,7 +29,10 @@ FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 30.0
 """A worker that always dies costs a start every half minute, not a core."""
 WORTH_WAITING_SECONDS = 0.2
-"""Of a pause: a worker that died once or twice is waited for, since whoever shared a batch with the request that killed it is innocent."""
+"""Of a pause: a worker that is started again at once is waited for, since whoever shared a batch with the request that killed it is innocent."""
+DEATHS_IN_A_ROW = 10
+"""Without an answer between, and still it is started again at once: of rows that kill, one client sends them as fast as others send theirs now and then (one
+such run in a thousand where every second request kills). A worker that dies of everything costs ten starts, then one every half minute."""
 CALM_SECONDS = 60.0
 """A worker that lived this long has earned a fresh restart budget."""
 
@@ -60,6 +64,8 @@ class WorkerProcess:
         self._starting: subprocess.Popen[bytes] | None = None
         self._pause = FIRST_PAUSE_SECONDS
         """Before the start that comes next, or is being made."""
+        self._deaths = 0
+        """Since it answered last."""
         self._unstarted = False
         """Its restart could not be begun: the next call does."""
         self._closed = threading.Event()
@@ -103,7 +109,7 @@ class WorkerProcess:
         def lost(broken: Exception) -> ModelFailed:
             return self._lost(process, broken)
 
-        call = Call(pipes, limit, lambda said: _told(said, read), lost, self._lock.release)
+        call = Call(pipes, limit, lambda said: self._heard(said, read), lost, self._lock.release)
         return Watched(call, encoded, self._limits.deadline_seconds).answer
 
     def close(self) -> None:
@@ -121,13 +127,22 @@ class WorkerProcess:
     def _call(self, process: subprocess.Popen[bytes], request: bytes, limit: int, read: Callable[[dict[str, Any]], T]) -> T:
         """With the lock held."""
         try:
-            return _told(_asked(process, request, monotonic() + self._limits.deadline_seconds, limit), read)
+            return self._heard(_asked(process, request, monotonic() + self._limits.deadline_seconds, limit), read)
         except BROKEN as broken:
             raise self._lost(process, broken) from broken
+
+    def _heard(self, said: bytes, read: Callable[[dict[str, Any]], T]) -> T:
+        """With the lock held: an answer."""
+        told = _told(said, read)
+        self._deaths = 0
+        return told
 
     def _lost(self, process: subprocess.Popen[bytes], broken: Exception) -> ModelFailed:
         """With the lock held: it did not answer as it should, and is ended."""
         self._process, status = None, _end(process)
+        self._deaths = 1 if monotonic() - self._started_at > CALM_SECONDS else self._deaths + 1
+        if self._deaths <= DEATHS_IN_A_ROW:
+            self._pause = FIRST_PAUSE_SECONDS
         self._restart_later()
         late = isinstance(broken, TimeoutError)
         words = (
@@ -182,8 +197,6 @@ class WorkerProcess:
 
     def _restart_later(self) -> None:
         """With the lock held."""
-        if monotonic() - self._started_at > CALM_SECONDS:
-            self._pause = FIRST_PAUSE_SECONDS
         try:
             threading.Thread(target=self._restart, name="restart-worker", daemon=True).start()
             self._unstarted = False
