@@ -149,7 +149,7 @@ def schema_part(path: Path) -> dict[str, str]:
         return {}
     schema = read_schema(path)
     # As words, since .inf may stand there.
-    return {SCHEMA: codec.digest(repr((schema.unknown, schema.extra, sorted(schema.features.items()))))}
+    return {SCHEMA: codec.digest(repr((schema.unknown, schema.outside, schema.extra, sorted(schema.features.items()))))}
 
 
 def standing(files: ReplayFiles, begun: Begun, say: Say) -> Begun | None:
