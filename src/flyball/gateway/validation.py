@@ -88,7 +88,7 @@ class RowReader:
             for at, column in enumerate(columns[: self._n_taken])
             if column.unknown is Unknown.FLAG
         )
-        self._ranges = Ranges(columns[: self._n_taken])
+        self._ranges = Ranges(columns[: self._n_taken]) or None  # None costs every request less than one that is empty
         self._careful = msgspec.json.Decoder()
         # Requests without any of the tolerated columns pay nothing for them.
         self._ways: list[_Way] = []
@@ -159,9 +159,9 @@ class RowReader:
             for row, value in enumerate(values):
                 if value not in known:
                     flags.setdefault(row, []).append({"field": name, "found": shown(value), "flag": "unknown category"})
-        if self._ranges and rows.tuples is not None:
+        if self._ranges is not None and rows.tuples is not None:
             self._ranges.of_tuples(rows.tuples, flags)
-        elif self._ranges:
+        elif self._ranges is not None:
             self._ranges.of_columns(rows.columns, rows.rounded, flags)
         return flags
 
