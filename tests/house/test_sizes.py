@@ -15,7 +15,7 @@ EXCEPTIONS: dict[str, tuple[int, str]] = {
     "src/flyball/cli/gateway.py::gateway::parameters": (11, "a command's parameters are its options"),
     "src/flyball/cli/gateway.py::bench::parameters": (7, "a command's parameters are its options"),
     "src/flyball/cli/captured.py::export::parameters": (8, "a command: every option is a parameter"),
-    "src/flyball/cli/captured.py::import_labels::parameters": (10, "a command: every option is a parameter"),
+    "src/flyball/cli/captured.py::import_labels::parameters": (12, "a command: every option is a parameter"),
     "src/flyball/pipelines/evaluation.py::_evidence::parameters": (
         7,
         "the parts of one record",

@@ -1,6 +1,7 @@
 """schema.yaml: what the features look like, read with every fault in it, and added to."""
 
 from difflib import get_close_matches
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +16,17 @@ from flyball.records.signature import ColumnType, Extra, Unknown
 T = TypeVar("T", bound=msgspec.Struct)
 
 
+class Outside(StrEnum):
+    """What becomes of a number outside of what training saw."""
+
+    AS_TRAINED = "as_trained"
+    """The model takes it as it is; it counts as drift."""
+    REFUSE = "refuse"
+    """The request is refused."""
+    FLAG = "flag"
+    """As trained, and the answer says so."""
+
+
 class ColumnSchema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One feature in schema.yaml."""
 
@@ -25,6 +37,8 @@ class ColumnSchema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     categories: tuple[str, ...] | None = None
     unknown: Unknown | None = None
     """None: as the file says for all."""
+    outside: Outside | None = None
+    """Likewise."""
 
 
 Columns = dict[str, ColumnSchema]
@@ -36,17 +50,25 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     features: Columns
     unknown: Unknown = Unknown.AS_TRAINED
+    outside: Outside = Outside.AS_TRAINED
     extra: Extra = "refuse"
 
     @property
     def of_data(self) -> Columns:
         """What training depends on: without the rules that only requests meet."""
-        return {name: msgspec.structs.replace(column, unknown=None) for name, column in self.features.items()}
+        return {name: msgspec.structs.replace(column, unknown=None, outside=None) for name, column in self.features.items()}
 
     @property
     def of_requests(self) -> list[Any]:
         """What only requests meet: changing it makes another package of the same trained model."""
-        return [self.extra, self.unknown, {name: column.unknown for name, column in self.features.items() if column.unknown}]
+        outside = [self.outside, {name: column.outside for name, column in self.features.items() if column.outside}]
+        ranges = [] if outside == [Outside.AS_TRAINED, {}] else [outside]  # what says nothing of it stays as it was packaged
+        return [
+            self.extra,
+            self.unknown,
+            {name: column.unknown for name, column in self.features.items() if column.unknown},
+            *ranges,
+        ]
 
 
 def types_in(path: Path) -> dict[str, ColumnType]:
@@ -126,5 +148,7 @@ def _part(place: str, value: Any, kind: type[T]) -> T:
 
 def _choices(fault: str) -> str:
     """The values that a key takes, where msgspec only says that it does not take this one."""
-    known = (("$.type", ColumnType), ("$.unknown", Unknown)) if fault.startswith("Invalid enum value") else ()
+    known = (
+        (("$.type", ColumnType), ("$.unknown", Unknown), ("$.outside", Outside)) if fault.startswith("Invalid enum value") else ()
+    )
     return next((", ".join(kind) for place, kind in known if place in fault), "")

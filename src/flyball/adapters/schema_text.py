@@ -11,7 +11,8 @@ HEADER = """\
 # type: number | integer | boolean | category. missing: may be null. minimum, maximum: rows outside are set aside, requests refused.
 # categories: seen at first; a new one is a warning, not a fault. A feature's own settings in flyball.yaml come first.
 # What requests may bring beyond that: `unknown: as_trained | refuse | flag` says, for a feature or here at the top for all, what becomes of
-# a category that is not known; `extra: refuse | ignore`, at the top, what becomes of a field that is no feature.
+# a category that is not known, and `outside`, likewise, of a number beyond what training saw; `extra: refuse | ignore`, at the top,
+# what becomes of a field that is no feature.
 """
 
 _LEVELS = 3

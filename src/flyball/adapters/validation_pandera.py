@@ -260,6 +260,10 @@ def _refuse_misfit(name: str, column: ColumnSchema) -> None:
         )
     if column.unknown is not None and column.type is not ColumnType.CATEGORY:
         raise DataError(f"schema.yaml: features.{name}: unknown: {column.unknown} on a {column.type}", expected="a category")
+    if column.outside is not None and column.type not in _NUMBERS:
+        raise DataError(
+            f"schema.yaml: features.{name}: outside: {column.outside} on a {column.type}", expected="a number or an integer"
+        )
 
 
 def _strangers(kept: Columns, data: DataSpec) -> str:

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -58,6 +59,11 @@ Reward = Annotated[
     ),
 ]
 
+Model = Annotated[
+    str | None,
+    typer.Option("--model", metavar="NAME", help="With --state-dir: of which model, where several are served.", parser=text),
+]
+
 
 def export(  # noqa: PLR0913, PLR0917 - a command's options
     context: typer.Context, form: AsForm = Form.DELTA, to: To = None, since: Since = None, until: Until = None,
@@ -81,19 +87,29 @@ def export(  # noqa: PLR0913, PLR0917 - a command's options
 
 def import_labels(  # noqa: PLR0913, PLR0917 - a command's options
     context: typer.Context, file: File = None, sql: Sql = None, query: Query = None, id_column: Id = "id",
-    label_column: Label = "label", observed_column: ObservedAt = None, reward_column: Reward = None, project: Project = Path(),
-    _json: Json = False,
+    label_column: Label = "label", observed_column: ObservedAt = None, reward_column: Reward = None,
+    state_dir: StateDir = None, model: Model = None, project: Project = Path(), _json: Json = False,
 ) -> None:  # fmt: skip
-    """Send labels from a file or a database to the running gateway. The same file again is harmless: a label counts once, and what was corrected since
-    the file was written stays corrected. Of a query that takes a column that says when outcomes became known."""
+    """Send labels from a file or a database to the running gateway, a project's or (--state-dir) one without a project. The same file again is harmless:
+    a label counts once, and what was corrected since the file was written stays corrected. Of a query that takes a column that says when outcomes became
+    known."""
     from flyball.cli import tell_captured
     from flyball.control.label_import import LabelImport
+    from flyball.wiring.privacy import private_process
 
+    if model is not None and state_dir is None:
+        raise typer.BadParameter("found no --state-dir; a project has one model", param_hint="--model")
     session = session_of(context)
-    workspace = session.opener(project)
     wanted = LabelImport(file, sql, query, id_column, label_column, observed_column, reward_column)
+    if state_dir is None:
+        send = session.opener(project).captured.import_labels
+    else:
+        from flyball.wiring import standalone_captured
+
+        private_process()
+        send = partial(standalone_captured.import_labels, state_dir, model)
     with session.screen.working("Importing labels") as say:
-        report = workspace.captured.import_labels(wanted, say)
+        report = send(wanted, say)
     session.screen.answer(report, tell_captured.import_report)
     if report.refused or report.trouble:
         raise typer.Exit(ANSWER_IS_NO)

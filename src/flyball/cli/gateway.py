@@ -56,6 +56,7 @@ def routes_child(
     routing: Annotated[Path, typer.Argument(metavar="FILE")],
     state_dir: Annotated[Path, typer.Option("--state-dir", metavar="DIR")],
     workers: Annotated[int, typer.Option("--workers", min=1, max=64)] = 1,
+    arguments: Annotated[str, typer.Option("--arguments")] = "",
     _json: Json = False,
 ) -> None:
     """Publish a routing file that has changed (`flyball gateway` starts it itself)."""
@@ -63,7 +64,7 @@ def routes_child(
     from flyball.wiring.standalone import take_routes
 
     private_process()
-    take_routes(routing, state_dir, workers, session_of(context).screen.say)
+    take_routes(routing, state_dir, workers, arguments, session_of(context).screen.say)
 
 
 def export(

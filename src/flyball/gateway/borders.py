@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from flyball.gateway.fields import shown
-from flyball.gateway.tensors.datatypes import NARROW
+from flyball.gateway.narrow import NARROW
 from flyball.gateway.validation import Rows, left_out
 from flyball.records.signature import MAX_FLOAT32, Column, ColumnType, Signature, Unknown, less, limit_words
 

@@ -17,6 +17,7 @@ from msgspec import UNSET, UnsetType
 
 from flyball.errors import Fault, RequestError
 from flyball.gateway.fields import MAX_HINTS, MAX_TEXT_CHARACTERS, ValueCheck, hint, shown
+from flyball.gateway.flags import Flags, Ranges
 from flyball.gateway.json_faults import (
     Text,
     count_colons,
@@ -46,9 +47,6 @@ ABSENT_TEXT = "\0"
 
 Tuples = Sequence[tuple[Any, ...]]
 """Each row's values in the signature's order."""
-
-Flags = dict[int, list[dict[str, str]]]
-"""Row → what is to be said about it: field, found, flag. Rows that nothing is said about are absent."""
 
 
 class Rows(NamedTuple):
@@ -90,6 +88,7 @@ class RowReader:
             for at, column in enumerate(columns[: self._n_taken])
             if column.unknown is Unknown.FLAG
         )
+        self._ranges = Ranges(columns[: self._n_taken]) or None  # None costs every request less than one that is empty
         self._careful = msgspec.json.Decoder()
         # Requests without any of the tolerated columns pay nothing for them.
         self._ways: list[_Way] = []
@@ -101,7 +100,7 @@ class RowReader:
     @property
     def flagging(self) -> bool:
         """Whether anything may be said about valid rows."""
-        return bool(self._flagged)
+        return bool(self._flagged or self._ranges)
 
     def read(self, body: Body) -> Rows:
         """Raises RequestError."""
@@ -160,6 +159,10 @@ class RowReader:
             for row, value in enumerate(values):
                 if value not in known:
                     flags.setdefault(row, []).append({"field": name, "found": shown(value), "flag": "unknown category"})
+        if self._ranges is not None and rows.tuples is not None:
+            self._ranges.of_tuples(rows.tuples, flags)
+        elif self._ranges is not None:
+            self._ranges.of_columns(rows.columns, rows.rounded, flags)
         return flags
 
     def _rows(self, tuples: Tuples, n: int) -> Rows:

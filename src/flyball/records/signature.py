@@ -43,7 +43,9 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     """Seen in training or declared (categories only); None: too many to list."""
     minimum: float | None = None
     maximum: float | None = None
-    """Refused outside; None: unbounded. Training does not set these, people do."""
+    """Refused outside; None: unbounded. People set these; training does only where they ask for it (`outside: refuse`)."""
+    seen: tuple[float, float] | None = None
+    """The least and the most number that training saw, where people ask for it (`outside: flag`): beyond, the answer says so. None: it does not."""
     unknown: Unknown = Unknown.AS_TRAINED
     """Categories only. Training does not set this, people do."""
 

@@ -10,6 +10,7 @@ from flyball.spec import tree, words
 from flyball.spec.capture import SampleSpec
 from flyball.spec.faults import did_you_mean
 from flyball.spec.fields import Name, Section, Share, Span, parse_share
+from flyball.spec.serve import LimitsSpec
 
 
 class PackageSpec(Section):
@@ -112,6 +113,8 @@ class RoutingSpec(Section):
     models: dict[Name, ModelRouting] = Field(min_length=1)
     capture: Annotated[SegmentsSpec | None, _said(_CAPTURE)] = None
     """None: segments stay for ever."""
+    serve: LimitsSpec = LimitsSpec()
+    """Of all models; taken when the gateway starts."""
 
 
 _WANTED = {
@@ -121,10 +124,11 @@ _WANTED = {
     "canary": "a section with package and weight",
     "fallback": "the directory of a package, such as packages/shop-3",
     "capture": _CAPTURE,
+    "serve": "a section with max_body_mb, deadline and memory_mb",
     "keep": "how long segments stay, such as 30d",
     "weight": "the share of keys that it answers, such as 5% or 0.05",
 }
-_SECTIONS = (PackageSpec, WeighedSpec, ModelRouting, RoutedCapture, SampleSpec, SegmentsSpec, RoutingSpec)
+_SECTIONS = (PackageSpec, WeighedSpec, ModelRouting, RoutedCapture, SampleSpec, SegmentsSpec, LimitsSpec, RoutingSpec)
 
 
 def parse_routing(text: str, *, name: str) -> tuple[RoutingSpec, Mapping[tree.Path, int]]:
@@ -169,6 +173,8 @@ def _known_beside(path: tree.Path) -> list[str]:
         return list(RoutingSpec.model_fields)
     if path[0] == "capture":
         return list(SegmentsSpec.model_fields)
+    if path[0] == "serve":
+        return list(LimitsSpec.model_fields)
     if len(path) == 3:
         return list(ModelRouting.model_fields)
     if path[2] == "capture":

@@ -1,11 +1,34 @@
-"""`serve:` where the doors are on this machine."""
+"""`serve:` where the doors are on this machine, and what an answer may cost."""
 
-from pydantic import Field
+from datetime import timedelta
+from typing import Annotated
 
-from flyball.spec.fields import Host, Section, Span
+from pydantic import AfterValidator, Field
+
+from flyball.spec.fields import Duration, Host, Section, Span
+
+LEAST_DEADLINE, LONGEST_DEADLINE = timedelta(milliseconds=100), timedelta(minutes=1)
+"""Below, an ordinary turn of the machine would cost a model its process; above, one that hangs would keep its callers for as long, and loading it, which
+takes a few calls, would outlast whoever waits for that."""
 
 
-class ServeSpec(Section):
+def _bearable(value: timedelta) -> timedelta:
+    if not LEAST_DEADLINE <= value <= LONGEST_DEADLINE:
+        raise ValueError("a duration from 0.1s to 1m")
+    return value
+
+
+class LimitsSpec(Section):
+    """What the gateway's processes are started with: a change holds from their next start on."""
+
+    max_body_mb: int = Field(default=16, ge=1, le=128)
+    deadline: Annotated[Duration, AfterValidator(_bearable)] = Field(default="5s", validate_default=True)
+    """Of one call of a model that is served as code; then its process is killed. And of one call of an ONNX graph whose time hangs on what is in a row."""
+    memory_mb: int = Field(default=4096, ge=1024, le=1024**2)
+    """Address space of the process of a model that is served as code: Python, Polars and NumPy alone do not load in a quarter of the least."""
+
+
+class ServeSpec(LimitsSpec):
     host: Host = "127.0.0.1"
     port: int = Field(default=8400, ge=0, le=65535)
     """Of the gateway; 0: any free one."""
@@ -15,7 +38,6 @@ class ServeSpec(Section):
     """Of the API and the pages, always on the loopback."""
     workers: int = Field(default=1, ge=1, le=64)
     tick: Span = Field(default="2s", validate_default=True)
-    max_body_mb: int = Field(default=16, ge=1, le=128)
     fallback: int | None = Field(default=None, ge=1)
     """Version that answers alone while the model is stopped; None: its requests are refused then."""
     threshold: float | None = Field(default=None, ge=0.0, le=1.0)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from flyball.adapters.bench.run import bench
+from flyball.adapters.gateway_limits import limit_arguments
 from flyball.control.bench_reports import BenchReport
 from flyball.control.ports import Say
 from flyball.errors import NotFound
@@ -20,11 +21,12 @@ def bench_package(package: Path, seconds: float, say: Say) -> BenchReport:
 
 def bench_version(project_dir: Path, model: str | None, version: int | None, seconds: float, say: Say) -> BenchReport:
     """`version` None: the champion, or the newest where nothing was released. Raises NotFound."""
-    own = load_project(project_dir.resolve()).model
+    spec = load_project(project_dir.resolve())
+    own = spec.model
     if model is not None and model != own:
         raise NotFound(f"this project has no model {model!r}", expected=own, next_step="name another project with --project DIR")
     number = version or _present(project_dir)
-    return bench(package_of(project_dir, number), own, seconds, say)
+    return bench(package_of(project_dir, number), own, seconds, say, limit_arguments(spec.serve))
 
 
 def _present(project_dir: Path) -> int:

@@ -11,11 +11,10 @@ from flyball.control.ports import Say
 from flyball.control.reports import ExportReport, ImportReport
 from flyball.control.traffic import wanted
 from flyball.control.units import UnitShelf
-from flyball.errors import FlyballError, GatewayUnreachable, UserError
+from flyball.errors import FlyballError, GatewayUnreachable
 from flyball.records.signature import Task
 from flyball.records.unit import Unit
-from flyball.spec.data import SqlSpec
-from flyball.wiring.environment import secret_of
+from flyball.wiring.label_importing import Door, import_through, sql_of
 from flyball.wiring.worlds import Home, say_nothing, world_of
 
 if TYPE_CHECKING:
@@ -44,30 +43,14 @@ class Captured:
 
     def import_labels(self, wanted: LabelImport, say: Say) -> ImportReport:
         """Send them through the running gateway. Raises GatewayUnreachable when none runs; nothing was sent then."""
-        from flyball.adapters.label_rows import file_labels, label_rows, sql_labels, undated
-        from flyball.adapters.labels_http import send_labels
-
-        sql = _sql_of(wanted)
+        sql_of(wanted)
         found = supervisor.running(self._home.state_dir)
         if found is None:
             raise GatewayUnreachable(
                 "nothing runs that could take the labels", next_step="flyball up --detach, then the same again"
             )
-        numbers = self._task() == "regression"
-        frame = (
-            sql_labels(sql, secret_of, wanted, numbers=numbers)
-            if sql is not None
-            else file_labels(Path(str(wanted.file)), wanted, numbers=numbers)
-        )
-        rewarded = frame["reward"].count()
-        say("step", f"{frame.height:,} rows read" + (f", {rewarded:,} with a reward" if rewarded else ""))
-        if undated(frame):
-            say(
-                "bad",
-                f"{undated(frame):,} rows do not say when their outcome became known: it counts as known now, and wins over what was"
-                " corrected since. Next: a column observed_at in the query, or --observed-at",
-            )
-        return send_labels(found.gateway_url, self._home.token(), self._home.spec.model, label_rows(frame), say)
+        door = Door(found.gateway_url, self._home.token(), self._home.spec.model, self._task())
+        return import_through(door, wanted, say)
 
     def _task(self) -> Task:
         """What the model that is served answers, whatever flyball.yaml says by now; as that says where none is, or nobody can tell."""
@@ -90,21 +73,3 @@ class Captured:
             except FlyballError:
                 continue
         return found
-
-
-def _sql_of(wanted: LabelImport) -> SqlSpec | None:
-    """None: a file. Raises UserError, also for a URL in the place of its name: it would stand in the shell's history and in every list of processes."""
-    if (wanted.file is None) == (wanted.sql is None):
-        raise UserError(
-            "a file and --sql" if wanted.file else "no labels", expected="either a FILE, or --sql NAME with --query TEXT"
-        )
-    if wanted.sql is None:
-        return None
-    if not wanted.sql.isidentifier() or not wanted.sql.isupper():
-        raise UserError(
-            "--sql is not the name of an environment variable", expected="such as ORDERS_URL, which holds the database's URL",
-            next_step="export ORDERS_URL=…, then --sql ORDERS_URL",
-        )  # fmt: skip
-    if not wanted.query:
-        raise UserError("--sql without --query", expected="a query whose result has the labels")
-    return SqlSpec(url_env=wanted.sql, query=wanted.query)

@@ -14,6 +14,7 @@ from flyball.adapters.durable import project_mode, replace_file
 from flyball.adapters.engine_lock import EngineLock
 from flyball.adapters.environment import surroundings
 from flyball.adapters.executor import ProcessExecutor
+from flyball.adapters.gateway_limits import limit_arguments
 from flyball.adapters.heartbeat import Heartbeat
 from flyball.adapters.replay_files import Begun, ReplayFiles, rewind
 from flyball.adapters.report_page import refuse_unwritable, write_reports
@@ -148,7 +149,7 @@ def schema_part(path: Path) -> dict[str, str]:
         return {}
     schema = read_schema(path)
     # As words, since .inf may stand there.
-    return {SCHEMA: codec.digest(repr((schema.unknown, schema.extra, sorted(schema.features.items()))))}
+    return {SCHEMA: codec.digest(repr((schema.unknown, schema.outside, schema.extra, sorted(schema.features.items()))))}
 
 
 def standing(files: ReplayFiles, begun: Begun, say: Say) -> Begun | None:
@@ -185,8 +186,8 @@ def columns_of(home: Home) -> Columns:
 
 
 def gateway_of(home: Home) -> GatewayProcess:
-    """On a simulated clock; it reads as much at once as the project's own."""
-    return GatewayProcess(home.state_dir, arguments=("--clock", "request", "--max-body-mb", str(home.spec.serve.max_body_mb)))
+    """On a simulated clock; what it reads at once, and what a model may take, is as of the project's own."""
+    return GatewayProcess(home.state_dir, arguments=("--clock", "request", *limit_arguments(home.spec.serve)))
 
 
 def _live(home: Home, plan: ReplaySpec, history: History, say: Say, files: ReplayFiles, shared_steps: Path) -> Lived:

@@ -8,6 +8,7 @@ from typing import NamedTuple, NoReturn
 from flyball.adapters import supervisor
 from flyball.adapters.clock import SystemClock
 from flyball.adapters.entropy import fresh_token
+from flyball.adapters.gateway_limits import limit_arguments
 from flyball.adapters.gateways_http import HttpGateways
 from flyball.adapters.standalone.retention import hand_over
 from flyball.adapters.standalone.routes import Published
@@ -46,8 +47,8 @@ class StandaloneOptions(NamedTuple):
 def check_routing(routing: Path) -> StandaloneReport:
     """What the file says. Raises SpecError with every fault of its keys, or, where they are right, of its packages, or with why one does not answer."""
     file = RoutingFile(routing)
-    routes, notes, _ = file.compiled()
-    refuse_what_does_not_answer(routes, file.path.name, SystemClock())
+    routes, notes, _, limits = file.compiled()
+    refuse_what_does_not_answer(routes, limit_arguments(limits), file.path.name, SystemClock())
     return StandaloneReport(
         gateway_url="",
         pid=os.getpid(),
@@ -66,7 +67,7 @@ def serve_routing(options: StandaloneOptions, say: Say, drawn: Callable[[Standal
     cannot be had.
     """
     file = RoutingFile(options.routing)
-    routes, notes, keep = file.compiled()
+    routes, notes, keep, limits = file.compiled()
     state_dir = (options.state_dir or state_dir_of(file, say)).resolve()
     _refuse_other_owners(state_dir)
     keep_private(state_dir)
@@ -79,7 +80,7 @@ def serve_routing(options: StandaloneOptions, say: Say, drawn: Callable[[Standal
         port=options.port,
         workers=options.workers,
         grpc_port=options.grpc_port,
-        gateway_arguments=(*more, "--log-format", options.log_format),
+        gateway_arguments=(*more, "--log-format", options.log_format, *limit_arguments(limits)),
     )
     with supervisor.held(layout, say) as holding:
         hand_over(state_dir, keep)
@@ -97,10 +98,10 @@ def serve_routing(options: StandaloneOptions, say: Say, drawn: Callable[[Standal
         become_supervisor(file, layout, holding, drawn(report), manner)
 
 
-def take_routes(routing: Path, state_dir: Path, workers: int, say: Say) -> None:
-    """Publish the file as it is now to the workers that run, and say what came of it."""
+def take_routes(routing: Path, state_dir: Path, workers: int, arguments: str, say: Say) -> None:
+    """Publish the file as it is now to the workers that run, and say what came of it. `arguments`: that these were started with."""
     gateways = HttpGateways(state_dir, lambda: owner_token(state_dir, fresh_token), workers)
-    Published(state_dir, gateways, SystemClock()).take(RoutingFile(routing), say)
+    Published(state_dir, gateways, SystemClock()).take(RoutingFile(routing), arguments, say)
 
 
 def state_dir_of(file: WatchedFile, say: Say) -> Path:

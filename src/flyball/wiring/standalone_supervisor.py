@@ -113,6 +113,10 @@ def supervise_standalone(routing: Path, order: Order, say: "Say", write: Callabl
 
 def _taking(routing: Path, order: Order) -> list[str]:
     words = ["-P", "-m", "flyball", "routes-child", str(routing), "--state-dir", order.state_dir, "--workers", str(order.workers)]
+    words += [
+        "--arguments",
+        " ".join(order.gateway_arguments),
+    ]  # by which the child knows whether `serve:` is still what was asked for
     return [sys.executable, *words, *(["--json"] if order.manner.as_json else [])]
 
 

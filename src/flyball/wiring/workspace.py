@@ -17,6 +17,7 @@ from flyball.adapters.clock import SystemClock
 from flyball.adapters.ended_sessions import EndedSessions
 from flyball.adapters.engine_lock import EngineLock, engine_is_held, engine_owner
 from flyball.adapters.executor import ProcessExecutor
+from flyball.adapters.gateway_limits import limit_arguments
 from flyball.adapters.heartbeat import Heartbeat, LeaseFile, lease_age_seconds
 from flyball.adapters.ledger import SqliteLedger
 from flyball.adapters.saying import UNSAID
@@ -323,7 +324,7 @@ class Workspace:
             control_command=(sys.executable, "-P", "-m", "flyball.web", str(home.project_dir)),
             control_port=home.spec.serve.control_port,
             grpc_port=home.spec.serve.grpc_port,
-            gateway_arguments=("--max-body-mb", str(home.spec.serve.max_body_mb)),
+            gateway_arguments=limit_arguments(home.spec.serve),
         )
 
     def _tell_when_live(self, ready: Callable[[UpReport], None]) -> None:

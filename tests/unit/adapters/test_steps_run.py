@@ -221,6 +221,29 @@ def test_rules_that_only_requests_meet_make_another_package_of_the_same_trained_
     assert LocalPackages().signature(package_in(directory, after)).columns[2].unknown is Unknown.REFUSE
 
 
+def test_numbers_that_training_did_not_see_are_refused_or_flagged_by_another_package_of_the_same_model(tmp_path: Path) -> None:
+    directory = project(tmp_path / "p")
+    first = run_steps(request(directory), Told())
+    assert [column.seen for column in LocalPackages().signature(package_in(directory, first)).columns] == [None, None, None]
+    edited(
+        directory,
+        ("\nunknown: as_trained", "\noutside: flag\nunknown: as_trained"),
+        ("hour: {type: integer}", "hour: {type: integer, outside: refuse}"),
+    )
+    told = Told()
+    after = run_steps(request(directory), told)
+    assert told.statuses("done") == ["package"]
+    hour, wind, _ = LocalPackages().signature(package_in(directory, after)).columns
+    trained = rows()
+    assert (hour.minimum, hour.maximum, hour.seen) == (trained["hour"].min(), trained["hour"].max(), None)
+    assert (wind.seen, wind.minimum) == (pytest.approx((trained["wind"].min(), trained["wind"].max()), rel=1e-6), None)
+    reader = RowReader(LocalPackages().signature(package_in(directory, after)), 10_000)
+    sent = trained.select("hour", "wind", "carrier").to_dicts()
+    assert not reader.flags(reader.read(json.dumps({"rows": sent}).encode()))  # what it saw, in double precision
+    sent[3]["wind"] = trained["wind"].max() * 1.00001
+    assert list(reader.flags(reader.read(json.dumps({"rows": sent}).encode()))) == [3]
+
+
 def test_a_jobs_parameters_and_history_are_part_of_its_keys(tmp_path: Path) -> None:
     directory = project(tmp_path / "p")
     plain = run_steps(request(directory), Told())

@@ -139,6 +139,11 @@ def test_what_cannot_be_listed_cannot_be_refused(tmp_path: Path) -> None:
         ("features: {hour: {type: nmber}}", "features.hour"),
         ("features: {hour: {type: number, unknown: refuse}}", "features.hour: unknown: refuse on a number. Expected: a category"),
         ("features: {carrier: {type: category, unknown: reject}}", "features.carrier.*'reject'"),
+        (
+            "features: {carrier: {type: category, outside: flag}}",
+            "features.carrier: outside: flag on a category. Expected: a number",
+        ),
+        ("features: {hour: {type: number, outside: flagged}}", "features.hour.*'flagged'.*Expected: as_trained, refuse, flag"),
         ("features: {hour: {type: number, minimum: 3, maximum: 2}}", "minimum 3 and maximum 2"),
         (
             "features: {hour: {type: number, maximum: 1e+300}}",

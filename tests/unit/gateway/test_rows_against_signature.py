@@ -4,6 +4,7 @@ import difflib
 import json
 import math
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from flyball.errors import RequestError
 from flyball.gateway.columns import ColumnBuilder
 from flyball.gateway.plain import label_form
 from flyball.gateway.tensors.columns import ColumnCheck
-from flyball.gateway.validation import RowReader
+from flyball.gateway.validation import RowReader, Rows
 from flyball.records.signature import Column, ColumnType, Signature, Unknown
 
 SIGNATURE = Signature(
@@ -232,6 +233,28 @@ def test_unknown_categories_are_told_row_by_row_where_the_signature_asks_for_it(
         2: [{"field": "grade", "found": '""', "flag": "unknown category"}],
         3: [{"field": "town", "found": '"oslo"', "flag": "unknown category"}],
     }
+
+
+def test_numbers_outside_what_training_saw_are_told_row_by_row_of_tuples_and_of_arrays():
+    seen = Signature(
+        task="regression",
+        columns=(
+            Column(name="age", type=ColumnType.NUMBER, missing=True, seen=(0.1, 70.3)),
+            Column(name="free", type=ColumnType.NUMBER),
+        ),
+    )
+    reader = RowReader(seen, 10)
+    assert reader.flagging
+    body = json.dumps({"rows": [{"age": age, "free": 1e9} for age in (0.1, 0.0999, None, 70.3, 71)]}).encode()
+    plain = reader.flags(reader.read(body))
+    flag = {"field": "age", "flag": "outside what training saw"}
+    assert plain == {1: [{**flag, "found": "0.0999"}], 4: [{**flag, "found": "71.0"}]}
+    ages = np.array([0.1, 0.0999, np.nan, 70.3, 71], dtype=np.float32).reshape(5, 1)
+    arrays = Rows(5, {"age": ages, "free": ages * 1e9}, None, None)
+    assert list(reader.flags(arrays)) == [1, 4]  # float32 has no 0.1, and cannot tell it from the end of the range
+    halves = ages.astype(np.float16).astype(np.float32)
+    assert list(reader.flags(arrays._replace(columns={"age": halves, "free": ages}, rounded={"age": "FP16"}))) == [1, 4]
+    assert not RowReader(msgspec.structs.replace(seen, columns=seen.columns[1:]), 10).flagging
 
 
 def test_a_refused_category_is_told_with_what_is_known_and_what_was_perhaps_meant():

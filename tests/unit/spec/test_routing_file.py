@@ -89,6 +89,16 @@ def test_every_fault_is_told_with_its_line() -> None:
         ("{models: {a: {champion: p}}, capture: {}}", "capture.keep: found nothing (line 1), expected how long segments stay"),
         ("{models: {a: {champion: p}}, capture: {keep: 30}}", "capture.keep: found 30 (line 1), expected a duration such as"),
         ("{models: {a: {champion: p}}, capture: {kepe: 3d}}", "capture.keep: found nothing"),
+        ("{models: {a: {champion: p}}, serve: {deadline: 2m}}", "serve.deadline: found '2m' (line 1), expected a duration from"),
+        (
+            "{models: {a: {champion: p}}, serve: {memory_mb: 8GB}}",
+            "serve.memory_mb: found '8GB' (line 1), expected a whole number",
+        ),
+        (
+            "{models: {a: {champion: p}}, serve: {port: 1}}",
+            "serve.port: found an unknown key (line 1), expected one of max_body_mb",
+        ),
+        ("models: {a: {champion: p}}\nserve:\n", "serve: found nothing (line 2), expected a section"),
         ("a: [", "(whole file): found text that is not YAML"),
     ],
 )

@@ -15,7 +15,7 @@ from flyball.wiring.replays import lived_home
 from flyball.wiring.worlds import Home
 
 SPEC = {
-    "project": "shop", "model": "shop", "task": "binary", "serve": {"max_body_mb": 64},
+    "project": "shop", "model": "shop", "task": "binary", "serve": {"max_body_mb": 64, "deadline": "12s", "memory_mb": 8192},
     "data": {"source": {"files": "rows.parquet"}, "time": "at", "key": "id", "label": "late", "label_delay": "1h", "features": {"hour": "number"}},
     "train": {"entrypoint": "pipeline:train"},
 }  # fmt: skip
@@ -76,7 +76,7 @@ def test_a_broken_order_of_one_policy_keeps_no_other_from_being_explained(home: 
         lived_home(home, "old")
 
 
-def test_a_replays_gateway_reads_as_much_at_once_as_the_projects_own(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_replays_gateway_has_the_limits_of_the_projects_own(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[tuple[str, ...]] = []
 
     def made(_state_dir: Path, *, arguments: tuple[str, ...]) -> None:
@@ -84,4 +84,4 @@ def test_a_replays_gateway_reads_as_much_at_once_as_the_projects_own(home: Home,
 
     monkeypatch.setattr("flyball.wiring.replay.GatewayProcess", made)
     gateway_of(home)
-    assert given == [("--clock", "request", "--max-body-mb", "64")]
+    assert given == [("--clock", "request", "--max-body-mb", "64", "--deadline-seconds", "12", "--memory-mb", "8192")]

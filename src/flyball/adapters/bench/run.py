@@ -46,8 +46,8 @@ class _Loads(NamedTuple):
     memory_bytes: int
 
 
-def bench(package: Path, model: str, seconds: float, say: Say) -> BenchReport:
-    """Serve `package` from a state directory that is deleted afterwards. Raises NotFound, ArtifactDamaged, OperatorError."""
+def bench(package: Path, model: str, seconds: float, say: Say, limits: tuple[str, ...] = ()) -> BenchReport:
+    """Serve `package` from a state directory that is deleted afterwards, within `limits`. Raises NotFound, ArtifactDamaged, OperatorError."""
     manifest = verify_package(package)
     signature = LocalPackages().signature(package)
     unit = unit_made_of(model, 0, codec.digest(manifest), None, "")
@@ -62,11 +62,11 @@ def bench(package: Path, model: str, seconds: float, say: Say) -> BenchReport:
             revision=1, written_at=datetime(2026, 1, 1, tzinfo=UTC), routes=(Route(model=model, champion=served),)
         )
         replace_file(state_dir / "routing.json", codec.encode(table))
-        with GatewayProcess(state_dir, arguments=()) as gateway:
+        with GatewayProcess(state_dir, arguments=limits) as gateway:
             loads = _load_it(gateway, model, {"single": single, "batch": batch}, (token, seconds, say))
         say("step", "timing the stages of one request, and of one with 100 rows")
-        one = _stages(state_dir, model, single)
-        many = _stages(state_dir, model, batch)
+        one = _stages(state_dir, model, single, limits)
+        many = _stages(state_dir, model, batch, limits)
     stages = _stage_rows(one, many, loads.cpu_us)
     return BenchReport(
         model=model,
@@ -111,11 +111,11 @@ def _row(n: int, connections: int, got: Load) -> LoadRow:
     )
 
 
-def _stages(state_dir: Path, model: str, bodies: list[bytes]) -> Mapping[str, Any]:
+def _stages(state_dir: Path, model: str, bodies: list[bytes], limits: tuple[str, ...]) -> Mapping[str, Any]:
     """In a process of its own: this one has other work. Empty: the model is too slow to be timed so often."""
     file = state_dir / "bodies"
     replace_file(file, b"\n".join([model.encode(), *bodies]))
-    command = (*gateway_program(sys.executable, state_dir, "stages"), "--stages", str(file))
+    command = (*gateway_program(sys.executable, state_dir, "stages"), "--stages", str(file), *limits)
     try:
         done = subprocess.run(command, capture_output=True, check=False, timeout=STAGES_SECONDS)
     except subprocess.TimeoutExpired:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flyball.adapters.durable import replace_file
+from flyball.adapters.gateway_limits import limit_arguments
 from flyball.adapters.gateways_http import HttpGateways, table_at
 from flyball.adapters.standalone.retention import hand_over
 from flyball.adapters.standalone.routing_file import RoutingFile
@@ -54,15 +55,18 @@ class Published:
         self._gateways.publish(table)
         return table.revision
 
-    def take(self, file: RoutingFile, say: Say) -> None:
-        """Publish the file as it is now, and say what came of it: when every worker serves it, or what is wrong."""
+    def take(self, file: RoutingFile, arguments: str, say: Say) -> None:
+        """Publish the file as it is now, and say what came of it: when every worker serves it, or what is wrong.
+        `arguments`: that its workers are started with; limits are the last."""
         try:
-            routes, notes, keep = file.compiled()
+            routes, notes, keep, limits = file.compiled()
             hand_over(self._state_dir, keep)
             revision = self.publish(routes)
         except FlyballError as wrong:
             say("bad", f"{wrong.message.rstrip('.')}\nThe routes before it go on being served.")
             return
+        if not arguments.endswith(" ".join(limit_arguments(limits))):
+            notes = (*notes, f"serve: of {file.path.name} is not what this gateway was started with: stop it and start it again.")
         for note in notes:
             say("plain", note)
         if revision is None:

@@ -9,6 +9,7 @@ from flyball.adapters.standalone.watched_file import WatchedFile
 from flyball.errors import Fault, NotFound, SpecError, StoreUnavailable
 from flyball.records.routing import Route
 from flyball.spec.routing_file import parse_routing
+from flyball.spec.serve import LimitsSpec
 
 
 class Compiled(NamedTuple):
@@ -19,6 +20,8 @@ class Compiled(NamedTuple):
     """What whoever wrote it should know of what is captured."""
     keep: timedelta | None
     """How long segments stay; None: for ever."""
+    limits: LimitsSpec
+    """Of the workers, from their start on."""
 
 
 class RoutingFile(WatchedFile):
@@ -38,7 +41,7 @@ class RoutingFile(WatchedFile):
         keep = spec.capture.keep if spec.capture else None
         if keep is None:
             notes += [note for each in compilers for note in each.kept_for_ever()]
-        return Compiled(tuple(route for route in routes if route is not None), tuple(notes), keep)
+        return Compiled(tuple(route for route in routes if route is not None), tuple(notes), keep, spec.serve)
 
     def _text(self, real: Path) -> str:
         try:

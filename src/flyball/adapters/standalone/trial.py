@@ -16,9 +16,9 @@ from flyball.records import codec
 from flyball.records.routing import Route, RoutingTable
 
 
-def refuse_what_does_not_answer(routes: Sequence[Route], name: str, clock: Clock) -> None:
-    """From a state directory that is deleted afterwards. `name`: of the file that they stand in. Raises SpecError in the worker's words, OperatorError where
-    none comes up."""
+def refuse_what_does_not_answer(routes: Sequence[Route], limits: tuple[str, ...], name: str, clock: Clock) -> None:
+    """From a state directory that is deleted afterwards, within `limits`. `name`: of the file that they stand in. Raises SpecError in the worker's words,
+    OperatorError where none comes up."""
     with tempfile.TemporaryDirectory(prefix="flyball-check-") as made:
         state_dir = Path(made)
         token = owner_token(state_dir, fresh_token)
@@ -26,7 +26,7 @@ def refuse_what_does_not_answer(routes: Sequence[Route], name: str, clock: Clock
         replace_file(state_dir / "routing.json", codec.encode(table))
         try:
             with (
-                GatewayProcess(state_dir, arguments=("--no-capture",)),
+                GatewayProcess(state_dir, arguments=("--no-capture", *limits)),
                 closing(HttpGateways(state_dir, lambda: token, 1)) as gateways,
             ):
                 found = [report.error for report in gateways.observe() if report.error]

@@ -15,6 +15,7 @@ from flyball.adapters.environment import code_files, refuse_change
 from flyball.adapters.mlflow_models import save_model
 from flyball.adapters.packages import EVALUATION, LINEAGE, MANIFEST, LocalPackages, make_manifest
 from flyball.adapters.schema_file import Schema
+from flyball.adapters.seen_ranges import ranged
 from flyball.adapters.steps.evaluate import SCORES, metrics_of
 from flyball.adapters.steps.recipes import PLAIN, Recipe
 from flyball.adapters.steps.situation import Rows, Run, divided, read_rows
@@ -80,6 +81,7 @@ def package(run: Run, keys: dict[str, str], done: Results, order: PackageOrder) 
         to_train = order.recipe.of(before)
         # The world as it is to the model: what its recipe left out is not what its windows are to be like.
         rows = to_train.followed_by(holdout)
+        signature = ranged(signature, order.schema, rows.features)
         scale = label_scale(signature.task, to_train.labels)
         fitted = run.cache.directory(order.fitted.step, order.fitted.key)
         evaluated = run.cache.directory("evaluate", done["evaluate"].key)

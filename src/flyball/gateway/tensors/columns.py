@@ -9,7 +9,8 @@ import numpy as np
 
 from flyball.errors import Fault
 from flyball.gateway.fields import MAX_HINTS, ValueCheck, Wrong, shown
-from flyball.gateway.tensors.datatypes import LAYOUT, NARROW, WHOLE
+from flyball.gateway.narrow import NARROW
+from flyball.gateway.tensors.datatypes import LAYOUT, WHOLE
 from flyball.gateway.validation import MAX_FAULTS, as_array
 from flyball.records.signature import MAX_FLOAT32, Column, ColumnType
 

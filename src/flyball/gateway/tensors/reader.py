@@ -9,9 +9,10 @@ import numpy as np
 
 from flyball.errors import Fault, RequestError
 from flyball.gateway.fields import shown
+from flyball.gateway.narrow import NARROW
 from flyball.gateway.tensors.binary import decoded
 from flyball.gateway.tensors.columns import ColumnCheck
-from flyball.gateway.tensors.datatypes import ACCEPTED, NARROW, NUMERIC
+from flyball.gateway.tensors.datatypes import ACCEPTED, NUMERIC
 from flyball.gateway.tensors.pieced import PiecedColumn, PiecedMatrix
 from flyball.gateway.validation import MAX_FAULTS, MAX_ID_CHARACTERS, Rows, checked_ids, counted
 from flyball.records.signature import ColumnType, Signature
