@@ -105,6 +105,8 @@ class WorthSituation(msgspec.Struct, frozen=True, kw_only=True):
     """The newest of them, that it has answered since another champion did."""
     tenures: tuple[tuple[JudgedWindow, ...], ...] = ()
     """Of champions before, oldest first: what each answered, up to being replaced."""
+    normal_since: datetime | None = None
+    """A person has said that the loss is normal as it is since then: what was before is no measure of it."""
     rows: int
     """Labelled and mature, all there are; of a champion that learned from the rows since a change, all since then."""
     trained_rows: int
@@ -215,8 +217,19 @@ def differing(tenures: Sequence[Sequence[float]]) -> Differing:
 
 
 def _rise_now(situation: WorthSituation) -> _Rise:
-    own = rise_of(situation.windows, situation.before)
-    return own if own.since is not None else _not_undone(situation)
+    known = situation if situation.normal_since is None else _from(situation, situation.normal_since)
+    own = rise_of(known.windows, known.before)
+    return own if own.since is not None else _not_undone(known)
+
+
+def _from(situation: WorthSituation, since: datetime) -> WorthSituation:
+    """With the windows that began then or later, holdouts' with them."""
+    count = len(situation.windows) - situation.answered
+    held, own = (
+        tuple(each for each in some if each.start >= since) for some in (situation.windows[:count], situation.windows[count:])
+    )
+    tenures = tuple(tuple(each for each in some if each.start >= since) for some in situation.tenures)
+    return msgspec.structs.replace(situation, windows=(*held, *own), answered=len(own), tenures=tenures)
 
 
 def _not_undone(situation: WorthSituation) -> _Rise:

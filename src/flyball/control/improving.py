@@ -9,9 +9,11 @@ from flyball.autopilot.contest import past_of
 from flyball.autopilot.entrants import Strategy
 from flyball.autopilot.worth import CostPolicy, JudgedWindow, Worth, WorthSituation
 from flyball.control import tournaments
+from flyball.control.acknowledging import taken_as_normal
 from flyball.control.world import World
+from flyball.monitoring import declared
 from flyball.monitoring.reference import Baseline
-from flyball.records.findings import FindingKind, WindowSummary
+from flyball.records.findings import Finding, FindingKind, WindowSummary
 from flyball.records.jobs import Job, JobStatus
 from flyball.records.release import Champion, ReleaseState
 from flyball.records.tournaments import Tournament
@@ -48,6 +50,7 @@ def assess(
         windows=(*_holdout(baseline, snapshot.until or version.created_at), *own),
         answered=len(own),
         tenures=_answered_before(world, champion, windows[-WINDOWS:]),
+        normal_since=_normal_since(world),
         rows=known + _rows(counted),
         trained_rows=known + _rows(window for window in counted if window.end <= learned),
         since_change=change is not None,
@@ -58,6 +61,19 @@ def assess(
         answers_per_label=_answers_per_label(windows),
     )
     return worth.assess(situation, CostPolicy(error=said.error, training_minute=said.training_minute or 0.0))
+
+
+def _normal_since(world: World) -> datetime | None:
+    """Since when the loss of all rows is as the newest that a person has taken as normal."""
+    found = (world.get("finding", name, Finding) for name in taken_as_normal(world))
+    return max(
+        (
+            each.changed_since or each.window_start
+            for each in found
+            if each is not None and each.kind is FindingKind.PERFORMANCE and not each.subject.startswith(declared.subject_of(""))
+        ),
+        default=None,
+    )
 
 
 def _learned_until(world: World, version: Version, delay: timedelta) -> datetime:

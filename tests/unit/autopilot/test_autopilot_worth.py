@@ -332,3 +332,19 @@ def test_champions_before_bring_no_more_false_rises():
         own_alone += followed([], own).since is not None
         with_before += followed(before, own).since is not None
     assert with_before - own_alone <= HARM_ALPHA / 2 * 2_000
+
+
+def test_what_a_person_has_taken_as_normal_is_no_rise_whoever_answered_it() -> None:
+    all_of_them = windows([*NINE_DAYS, *CHANGED, 0.3, 0.3, 0.31, 0.3], spread=0.02)
+    for count in (0, 4):  # one champion, or one after another
+        own = all_of_them[len(all_of_them) - count :] if count else all_of_them
+        tenures = (all_of_them[: len(all_of_them) - count],) if count else ()
+        asked = WorthSituation(windows=own, answered=len(own), tenures=tenures, rows=5_800, trained_rows=5_000)
+        assert assess(asked, FREE).excess > 1.0
+        accepted = msgspec.structs.replace(asked, normal_since=DAY + timedelta(days=9))
+        assert assess(accepted, FREE).excess == 0.0
+    again = windows([*NINE_DAYS, *[0.3, 0.31, 0.3, 0.29, 0.3, 0.31, 0.3], 0.6, 0.6], spread=0.02)
+    risen = WorthSituation(
+        windows=again, answered=len(again), rows=5_800, trained_rows=5_000, normal_since=DAY + timedelta(days=9)
+    )
+    assert assess(risen, FREE).since == DAY + timedelta(days=16)
