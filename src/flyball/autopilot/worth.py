@@ -57,6 +57,8 @@ LOOKS = 8
 """For which a rise is remembered: by then it was tried, or it is gone."""
 LASTING = 16
 """Windows for which a rise under a champion before may stand."""
+UNDONE = 4
+"""Windows of a champion by which a rise is known to be over: it does not come back with who follows it."""
 LEAST_DEGREES = 1
 """Of freedom, of what is known of how windows differ: with one the t asks for 95 errors, which a change of everything is; with none only rows would tell."""
 ENOUGH = 8
@@ -236,14 +238,20 @@ def _not_undone(situation: WorthSituation) -> _Rise:
     """Of the newest windows over what was normal under a champion before, under whom the loss rose. Beside its own windows alone whoever came after it does as
     it always did."""
     later = situation.windows[len(situation.windows) - situation.answered :]
-    counts = [count for count in RUNS if count <= len(later)]
-    for windows in reversed(situation.tenures):
+    for place, windows in reversed([*enumerate(situation.tenures)]):
         if len(later) > LASTING:
             break
         later = (*windows, *later)
         found = rise_of(windows, situation.before)
         if found.since is not None:
-            return _rise(later, situation.before, [(len(later) - count, found.place) for count in counts])
+            lasting, seen = NO_RISE, windows
+            for tenure in (*situation.tenures[place + 1 :], later[len(later) - situation.answered :]):
+                seen = (*seen, *tenure)
+                counts = [count for count in RUNS if count <= len(tenure)]
+                lasting = _rise(seen, situation.before, [(len(seen) - count, found.place) for count in counts])
+                if lasting.since is None and len(tenure) >= UNDONE:
+                    return NO_RISE
+            return lasting
     return NO_RISE
 
 

@@ -1,8 +1,10 @@
 """Is a tournament worth it now? What autopilot/worth.py asks for, gathered from the ledger."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby, takewhile
+
+import msgspec
 
 from flyball.autopilot import worth
 from flyball.autopilot.contest import past_of
@@ -33,8 +35,9 @@ def assess(
     standing: Iterable[FindingKind],
     delay: timedelta = timedelta(),
 ) -> Worth | None:
-    """`windows`: mature and judged, in order of time; `standing`: kinds of the findings that stand; `delay`: how long labels take. None: nothing is known of
-    how the champion was made."""
+    """`windows`: mature and judged, in order of time, `comparable`; `standing`: kinds of the findings that stand; `delay`: how long labels take.
+
+    None: nothing is known of how the champion was made."""
     unit = world.get("unit", champion.unit, Unit)
     version = world.get("version", f"{champion.model}|{unit.version:06d}", Version) if unit is not None else None
     if version is None:
@@ -61,6 +64,21 @@ def assess(
         answers_per_label=_answers_per_label(windows),
     )
     return worth.assess(situation, CostPolicy(error=said.error, training_minute=said.training_minute or 0.0))
+
+
+def comparable(windows: Sequence[WindowSummary], unit: str, scale_of: Callable[[str], float | None]) -> list[WindowSummary]:
+    """With losses in the scale of `unit`: a number's are told in that of the labels which whoever answered had learned from. `scale_of`: a unit's; None: it is
+    not to be read, and its losses stay as they are."""
+    own = scale_of(unit)
+
+    def moved(window: WindowSummary) -> WindowSummary:
+        its = own if window.unit == unit else scale_of(window.unit)
+        if window.loss is None or not own or its is None or its == own:
+            return window
+        mean, spread = (min(value * its / own, 1.0) for value in (window.loss.mean, window.loss.spread))
+        return msgspec.structs.replace(window, loss=msgspec.structs.replace(window.loss, mean=mean, spread=spread))
+
+    return [moved(window) for window in windows]
 
 
 def _normal_since(world: World) -> datetime | None:

@@ -28,7 +28,7 @@ from flyball.control.telling import Seen, told
 from flyball.control.traffic import wanted
 from flyball.control.unforeseen import for_the_ledger, tried
 from flyball.control.world import MICROSECOND, World, draft, micros, moment, put
-from flyball.errors import ArtifactDamaged, UpstreamError
+from flyball.errors import ArtifactDamaged, FlyballError, UpstreamError
 from flyball.monitoring import drift
 from flyball.monitoring.drift import DriftState
 from flyball.monitoring.histogram import pictured
@@ -293,8 +293,16 @@ class Windows:
             risen = increase(baseline, state) if state else 0.0
             paging = {each.kind for each in found if each.pages}
             delay = self._label_delay()
-            return _Judged(risen, improving.assess(self._world, champion, baseline, self._maturing.judged(), paging, delay))
+            windows = improving.comparable(self._maturing.judged(), champion.unit, self._scale)
+            return _Judged(risen, improving.assess(self._world, champion, baseline, windows, paging, delay))
         return _Judged(0.0, None)
+
+    def _scale(self, unit: str) -> float | None:
+        """Of its losses; None: its package is not to be read."""
+        try:
+            return self._observation.files.reference(unit).scale
+        except FlyballError:
+            return None
 
     def _signals(
         self, start: datetime, champion: Champion, window: WindowSummary | None, trouble: list[Exception]

@@ -348,3 +348,15 @@ def test_what_a_person_has_taken_as_normal_is_no_rise_whoever_answered_it() -> N
         windows=again, answered=len(again), rows=5_800, trained_rows=5_000, normal_since=DAY + timedelta(days=9)
     )
     assert assess(risen, FREE).since == DAY + timedelta(days=16)
+
+
+def test_a_rise_that_a_champion_between_has_undone_does_not_come_back_with_the_next_one() -> None:
+    between = [0.1, 0.11, 0.1, 0.09] * 2
+    all_of_them = windows([*NINE_DAYS, *CHANGED, *between, 0.13, 0.13], spread=0.02)
+    tenures = (all_of_them[:11], all_of_them[11:19])
+    asked = WorthSituation(windows=all_of_them[19:], answered=2, tenures=tenures, rows=5_800, trained_rows=5_000)
+    assert assess(asked, FREE).since is None
+    short = (*tenures[:1], all_of_them[11:12])  # one good window of somebody may be chance
+    worse = windows([*NINE_DAYS, *CHANGED, 0.1, 0.3, 0.31], spread=0.02)
+    asked = WorthSituation(windows=worse[12:], answered=2, tenures=(worse[:11], short[1]), rows=5_800, trained_rows=5_000)
+    assert assess(asked, FREE).since == DAY + timedelta(days=9)

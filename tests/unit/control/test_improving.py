@@ -244,3 +244,13 @@ def test_what_champions_before_answered_is_told_version_by_version_and_a_rise_un
     found = improving.assess(world, moved, unknown, windows, ())
     assert found.since == START + 9 * DAY
     assert found.excess == pytest.approx(2.0, abs=0.1)
+
+
+def test_losses_of_numbers_are_held_against_those_of_champions_before_in_one_scale():
+    """A scale of 4 beside 8: the same errors are twice the loss to whoever learned from the newer labels."""
+    windows = [*days("w", [0.1, 0.12], 0), *days("u", [0.2, 0.22], 2), *days("gone", [0.2], 4)]
+    seen = improving.comparable(windows, "u", {"w": 8.0, "u": 4.0}.get)
+    assert [round(each.loss.mean, 4) for each in seen] == [0.2, 0.24, 0.2, 0.22, 0.2]
+    assert [round(each.loss.spread, 4) for each in seen] == [0.2, 0.2, 0.1, 0.1, 0.1]
+    assert [each.loss.n for each in seen] == [100] * 5
+    assert improving.comparable(windows, "gone", {"w": 8.0, "u": 4.0}.get) == windows

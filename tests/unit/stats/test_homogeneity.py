@@ -38,3 +38,14 @@ def test_a_small_stratum_beside_large_ones_makes_no_wonder_of_one_row(rows, shar
     tables, times = np.unique(np.random.default_rng(3).binomial(rows, share, (20_000, len(rows))), axis=0, return_counts=True)
     p = np.array([homogeneity_p(table, rows) for table in tables])
     assert times[p < 0.001].sum() <= 20 + 3 * 20**0.5
+
+
+def test_a_group_that_is_small_in_every_layer_is_compared_over_all_of_them():
+    """At 1 %, where nothing differs within layers; and seen where it never has the thing: each layer alone is too small to say so."""
+    rng, rows = np.random.default_rng(4), np.tile([8, 400], (10, 1))
+    shares = np.linspace(0.1, 0.9, 10)[:, None]
+    p = np.array([homogeneity_p(rng.binomial(rows, shares), rows) for _ in range(3_000)])
+    assert (p < 0.01).mean() <= 0.01 + 3 * (0.01 * 0.99 / 3_000) ** 0.5
+    having = rng.binomial(rows, shares)
+    having[:, 0] = 0
+    assert homogeneity_p(having, rows) < 1e-6
