@@ -1,6 +1,5 @@
 """package: the served form, proven equal, with everything that a version is made of."""
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ from flyball.adapters.packages import EVALUATION, LINEAGE, MANIFEST, LocalPackag
 from flyball.adapters.schema_file import Schema
 from flyball.adapters.seen_ranges import ranged
 from flyball.adapters.steps.evaluate import SCORES, metrics_of
+from flyball.adapters.steps.latency import latency
 from flyball.adapters.steps.recipes import PLAIN, Recipe
 from flyball.adapters.steps.situation import Rows, Run, divided, read_rows
 from flyball.adapters.steps.train import ESTIMATOR, estimator_digest, of_estimator, told
@@ -41,8 +41,6 @@ PACKAGE = "package"
 
 _PROOFS = ("without_project", "rows_trained_on", "refusals_as_trained")
 """What a served form is asked. Earlier releases asked less."""
-_LATENCY_CALLS = 300
-"""The 99th percentile then rests on three calls; more cost seconds with code formats."""
 _LEAST_ALIKE = 20
 """Rows that have a value which is nobody's own. Beside the rest of 50 rows a value of fewer might tell who is meant."""
 _NOBODYS = "(hidden)"
@@ -96,7 +94,7 @@ def package(run: Run, keys: dict[str, str], done: Results, order: PackageOrder) 
             served = served._replace(words=(*served.words, *(each.note for each in refused)))
             with told(f"the served model of {run.request.spec.train.entrypoint}", run.request.project_dir):
                 held = _answered(served, holdout.features, _hidden(run), rows.features)
-                measured = (_parity(served, signature), *refused, *_latency(served, holdout.features), *_speedups(served))
+                measured = (_parity(served, signature), *refused, *latency(served, holdout.features), *_speedups(served))
             judged_by = tuple(watched(run, Made(signature, rows, holdout, answered, scale, served.run)))
         save_model(root / "model", served.format, served.content, run.request.project_dir, code_files(run.request.project_dir))
         lineage = lineage_of(run, done, order)
@@ -282,27 +280,6 @@ def _parity(served: Served, signature: Signature) -> Evidence:
     unit = "share of the label's scale" if signature.task == "regression" else "probability"
     return Evidence(name="parity_max_difference", value=served.parity, n=served.rows, unit="rows",
                     method=f"largest difference of a score ({unit}) on the holdout, on rows trained on and on edge rows", note="; ".join(served.words))  # fmt: skip
-
-
-def _latency(served: Served, features: pl.DataFrame) -> tuple[Evidence, ...]:
-    """One row at a time, handed over as a gateway does, after a warm-up."""
-    fed = [served.run.feed(features.slice(i % features.height, 1)) for i in range(_LATENCY_CALLS + 20)]
-    taken = []
-    for row in fed:
-        started = time.perf_counter()
-        served.run.score(row)
-        taken.append((time.perf_counter() - started) * 1000.0)
-    warm = np.asarray(taken[20:])
-    return tuple(
-        Evidence(
-            name=f"latency_p{q}_ms",
-            value=round(float(np.percentile(warm, q)), 4),
-            n=_LATENCY_CALLS,
-            unit="calls",
-            method=f"one row, {served.format}",
-        )
-        for q in (50, 99)
-    )
 
 
 def _speedups(served: Served) -> tuple[Evidence, ...]:
