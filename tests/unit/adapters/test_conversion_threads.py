@@ -6,7 +6,7 @@ import sklearn.ensemble  # noqa: F401 - a library with threads
 from threadpoolctl import ThreadpoolController
 
 from flyball.adapters.conversion import Served
-from flyball.adapters.conversion.timing import timed
+from flyball.adapters.conversion.timing import ELSEWHERE_US, timed
 from flyball.adapters.runtimes import Model
 from flyball.adapters.steps.latency import latency
 from flyball.records.unit import Format
@@ -38,3 +38,13 @@ def test_the_latency_that_the_gate_judges_is_of_one_thread() -> None:
     with pools.limit(limits=2):
         latency(Served(Format.CODE, b"", telling(pools, seen), 0.0, 8, ()), ROWS)
     assert seen == {1}
+
+
+def test_the_latency_of_code_counts_what_a_process_of_its_own_costs_a_call() -> None:
+    at_once = Model(lambda frame: frame, lambda rows: np.zeros((rows.height, 1)))
+    code, data = (latency(Served(form, b"", at_once, 0.0, 8, ()), ROWS)[0] for form in (Format.CODE, Format.ONNX))
+    assert code.value is not None
+    assert data.value is not None
+    assert code.value >= ELSEWHERE_US / 1000.0 > data.value
+    assert code.method == "one row, code, and 0.5 ms for a call of its process"
+    assert data.method == "one row, onnx"

@@ -16,7 +16,7 @@ from flyball.adapters.packages import EVALUATION, LINEAGE, MANIFEST, LocalPackag
 from flyball.adapters.schema_file import Schema
 from flyball.adapters.seen_ranges import ranged
 from flyball.adapters.steps.evaluate import SCORES, metrics_of
-from flyball.adapters.steps.latency import latency
+from flyball.adapters.steps.latency import latency, p99_ms
 from flyball.adapters.steps.recipes import PLAIN, Recipe
 from flyball.adapters.steps.situation import Rows, Run, divided, read_rows
 from flyball.adapters.steps.train import ESTIMATOR, estimator_digest, of_estimator, told
@@ -26,7 +26,7 @@ from flyball.adapters.validation_pandera import enforced
 from flyball.control.keeping import keeping_of
 from flyball.control.world import moment
 from flyball.errors import TrainingError
-from flyball.gates.decide import REFUSED_MISSING
+from flyball.gates.decide import LATENCY, REFUSED_MISSING
 from flyball.monitoring import blocks
 from flyball.pipelines.evaluation import label_scale
 from flyball.pipelines.graph import step_key
@@ -91,10 +91,11 @@ def package(run: Run, keys: dict[str, str], done: Results, order: PackageOrder) 
             served, compared = _convert(run, (fitted / ESTIMATOR).read_bytes(), rows, holdout, signature, scale)
             served = _without_project(run, served, compared, _Asked(signature, scale, directory))
             refused = _refused(run, compared, before.followed_by(holdout).features)
-            served = served._replace(words=(*served.words, *(each.note for each in refused)))
             with told(f"the served model of {run.request.spec.train.entrypoint}", run.request.project_dir):
+                served, taken = _in_time(run, served, holdout.features)
+                served = served._replace(words=(*served.words, *(each.note for each in refused)))
                 held = _answered(served, holdout.features, _hidden(run), rows.features)
-                measured = (_parity(served, signature), *refused, *latency(served, holdout.features), *_speedups(served))
+                measured = (_parity(served, signature), *refused, *taken, *_speedups(served))
             judged_by = tuple(watched(run, Made(signature, rows, holdout, answered, scale, served.run)))
         save_model(root / "model", served.format, served.content, run.request.project_dir, code_files(run.request.project_dir))
         lineage = lineage_of(run, done, order)
@@ -133,7 +134,7 @@ def _is_whole(run: Run, made: StepResult) -> bool:
 
 def _quick_enough(run: Run, made: StepResult) -> bool:
     """A machine that was busy when the model was measured must not be held against it for ever: what fails the gate is measured anew by each run."""
-    taken = made.values["latency_ms"].get("latency_p99_ms")
+    taken = made.values["latency_ms"].get(LATENCY)
     return taken is None or float(taken) <= run.request.spec.gates.latency_p99_ms
 
 
@@ -232,6 +233,18 @@ def _without_project(run: Run, served: Served, compared: Compared, asked: _Asked
     if served.otherwise is not None and parity > run.request.spec.gates.parity:
         return _instead(run, served.otherwise, f"it differs by {parity:.2g} where its project is out of reach")
     return served._replace(parity=parity)
+
+
+def _in_time(run: Run, served: Served, features: pl.DataFrame) -> tuple[Served, tuple[Evidence, ...]]:
+    """With its latencies. Code that was chosen by its median and fails the gate of latency makes way for the data format, where that passes it."""
+    taken, most = latency(served, features), run.request.spec.gates.latency_p99_ms
+    if served.otherwise is None or p99_ms(taken) <= most:
+        return served, taken
+    instead = latency(served.otherwise, features)
+    if p99_ms(instead) > most:
+        return served, taken
+    why = f"{LATENCY} is {p99_ms(taken):.3g}, more than {most:g}, and {p99_ms(instead):.3g} of {served.otherwise.format}"
+    return _instead(run, served.otherwise, why), instead
 
 
 def _instead(run: Run, data: Served, why: str) -> Served:
