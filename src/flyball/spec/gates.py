@@ -36,4 +36,4 @@ class GatesSpec(Section):
     parity: float = Field(default=1e-4, gt=0.0)
     """Largest difference of any score between the trained and the served form, on the holdout, on rows trained on and on edge rows."""
     latency_p99_ms: float = Field(default=50.0, gt=0.0)
-    """One row, served format."""
+    """One row, served format; of code with what a call of its process costs."""

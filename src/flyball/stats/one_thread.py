@@ -4,9 +4,11 @@ from functools import cache
 from typing import Any
 
 
-def one_thread() -> Any:
+def one_thread(*, anew: bool = False) -> Any:
     """A context in which scikit-learn's trees and BLAS use one core: a verdict then replays byte for byte, the gateway keeps the other cores, and on a busy
-    machine no threads spin against one another."""
+    machine no threads spin against one another. `anew`: also what was loaded since it was last asked, such as the library of a model."""
+    if anew:
+        _pools.cache_clear()
     return _pools().limit(limits=1)
 
 

@@ -3,20 +3,31 @@
 import warnings
 from typing import Any
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor, StackingClassifier, StackingRegressor
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    GradientBoostingClassifier,
+    GradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+    StackingClassifier,
+    StackingRegressor,
+)
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier, ExtraTreeRegressor
 
 from flyball.adapters.conversion import convert, onnx_graph, rows_to_compare
 from flyball.adapters.estimators import dump
@@ -89,6 +100,8 @@ def stacked(kind: type, forest: Any, line: Any) -> Any:
         pytest.param(
             "regression", stacked(StackingRegressor, RandomForestRegressor(5, random_state=0), Ridge()), id="stacked values"
         ),
+        pytest.param("binary", GradientBoostingClassifier(n_estimators=5, random_state=0), id="boosting"),
+        pytest.param("regression", GradientBoostingRegressor(n_estimators=5, random_state=0), id="boosting of values"),
     ],
 )
 def test_a_model_beside_an_encoder_answers_in_double_precision_as_it_was_trained(task: str, model: Any) -> None:
@@ -98,6 +111,44 @@ def test_a_model_beside_an_encoder_answers_in_double_precision_as_it_was_trained
     served = open_model(Format.ONNX, onnx_graph.of_columns(estimator, signature, double=True), signature)
     # Trees and support vectors add up in single precision whatever they are given.
     np.testing.assert_allclose(served(ROWS), wanted, atol=5e-6)
+
+
+TREES = {
+    "binary": (
+        RandomForestClassifier(5, random_state=0),
+        ExtraTreesClassifier(5, random_state=0),
+        DecisionTreeClassifier(random_state=0),
+        ExtraTreeClassifier(random_state=0),
+        GradientBoostingClassifier(n_estimators=5, random_state=0),
+    ),
+    "multiclass": (
+        RandomForestClassifier(5, random_state=0),
+        GradientBoostingClassifier(n_estimators=5, random_state=0),
+    ),
+    "regression": (
+        RandomForestRegressor(5, random_state=0),
+        ExtraTreesRegressor(5, random_state=0),
+        DecisionTreeRegressor(random_state=0),
+        ExtraTreeRegressor(random_state=0),
+        GradientBoostingRegressor(n_estimators=5, random_state=0),
+    ),
+}
+
+
+@pytest.mark.parametrize("scaler", [StandardScaler(), MinMaxScaler()], ids=["standard", "range"])
+@pytest.mark.parametrize(
+    ("task", "trees"),
+    [pytest.param(task, trees, id=f"{type(trees).__name__} {task}") for task, several in TREES.items() for trees in several],
+)
+def test_trees_behind_a_scaler_of_numbers_alone_answer_in_double_precision_as_they_were_trained(
+    task: str, trees: Any, scaler: Any
+) -> None:
+    signature = msgspec.structs.replace(SIGNATURES[task], columns=COLUMNS[:2])
+    numbers = ROWS.select("far", "near")
+    estimator = make_pipeline(scaler, trees).fit(numbers, label(task))
+    wanted = model_of(estimator, signature)(numbers)
+    served = open_model(Format.ONNX, onnx_graph.of_columns(estimator, signature, double=True), signature)
+    np.testing.assert_allclose(served(numbers), wanted, atol=5e-6)
 
 
 def test_a_line_beside_a_far_column_is_served_as_onnx() -> None:

@@ -228,6 +228,40 @@ def test_a_data_format_is_served_where_code_that_is_faster_needs_its_project(tmp
     assert f"{evidence[CODE_SPEEDUP].value:.3g} times as fast" in told
 
 
+STALLING = """
+import time
+from sklearn.neighbors import KNeighborsRegressor
+
+class Stalling:
+    def __init__(self, model):
+        self.model, self.calls = model, 0
+
+    def __call__(self, rows):
+        self.calls += len(rows) == 1
+        if len(rows) == 1 and self.calls % 50 == 0:
+            time.sleep(0.3)
+        return KNeighborsRegressor.predict(self.model, rows)
+
+def train(features, label, parameters, seed):
+    model = KNeighborsRegressor(15, algorithm="kd_tree").fit(features, label)
+    model.predict = Stalling(model)
+    return model
+"""
+
+
+@pytest.mark.parametrize(("most_ms", "form"), [(200, "onnx"), (1000, "code")])
+def test_a_data_format_is_served_where_code_that_is_faster_fails_the_gate_of_latency(
+    tmp_path: Path, most_ms: int, form: str
+) -> None:
+    directory = project(tmp_path / "p", STALLING, rows(4000).drop_nulls("wind"))
+    declared = spec(task="regression", data={"label": "minutes", "features": ["wind"]}, gates={"latency_p99_ms": most_ms})
+    found = run_steps(request(directory, declared), Told())[-1].values
+    assert found["format"] == form, found["words"]
+    told = [words for words in found["words"] if "not served as code, which is faster: latency_p99_ms is" in words]
+    assert len(told) == (1 if form == "onnx" else 0)
+    assert (found["latency_ms"]["latency_p99_ms"] < 200) is (form == "onnx")
+
+
 def test_converting_is_advised_where_no_data_format_was_proven(tmp_path: Path) -> None:
     directory = naive(tmp_path / "p", "2.0", whole())
     told = advised(package_in(directory, run_steps(request(directory, spec(data={"features": ["hour", "wind"]})), Told())))

@@ -17,6 +17,9 @@ from flyball.records.signature import ColumnType, Signature
 TARGET_OPSET = {"": 21, "ai.onnx.ml": 3}
 """Read by every onnxruntime from 1.20; skl2onnx and LightGBM's converter know no newer version of the machine-learning operators."""
 
+_KEEPING_TYPE = ("Div", "Exp", "Identity", "Reshape", "Sigmoid")
+"""What may come between trees and the output."""
+
 MATRIX = "flyball_matrix"
 
 
@@ -86,10 +89,26 @@ def _correct_output(model: Any) -> None:
 
     (output,) = model.graph.output
     declared = output.type.tensor_type.elem_type
-    # Inference believes what is declared. What operators it does not know give is left as it is.
+    # Inference believes what is declared, and knows nothing behind an operator that it does not know: FeatureVectorizer, which puts numbers alone together.
     output.type.tensor_type.elem_type = 0
     inferred = shape_inference.infer_shapes(model).graph.output[0].type.tensor_type.elem_type
-    output.type.tensor_type.elem_type = inferred or declared
+    output.type.tensor_type.elem_type = inferred or _of_trees(model) or declared
+
+
+def _of_trees(model: Any) -> int:
+    """Trees give float32 whatever goes in. 0: no trees lead to the output."""
+    from onnx import TensorProto
+
+    name = model.graph.output[0].name
+    for node in reversed(model.graph.node):
+        if name not in node.output:
+            continue
+        if node.op_type in ("TreeEnsembleClassifier", "TreeEnsembleRegressor"):
+            return int(TensorProto.FLOAT)
+        if node.op_type not in _KEEPING_TYPE:
+            break
+        name = node.input[0]
+    return 0
 
 
 def _keep_only(model: Any, output: Any) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from flyball.adapters.runtimes import Model
+from flyball.stats.one_thread import one_thread
 
 MANY_ROWS = 256
 """A batch as a busy gateway makes them, and a size at which some ensembles that win at one row lose."""
@@ -36,7 +37,7 @@ class Timing(NamedTuple):
 
 
 def timed(forms: Mapping[str, Model], trained: Model, frame: pl.DataFrame) -> tuple[dict[str, Timing], Timing]:
-    """Of each form, and of the trained estimator. Interleaved: what else the machine does falls on all alike."""
+    """Of each form, and of the trained estimator. Interleaved: what else the machine does falls on all alike. On one thread, as gateways serve code and data."""
     many = (
         pl.concat([frame] * (1 + MANY_ROWS // frame.height)).head(MANY_ROWS)
         if frame.height < MANY_ROWS
@@ -48,6 +49,16 @@ def timed(forms: Mapping[str, Model], trained: Model, frame: pl.DataFrame) -> tu
         name: ([model.feed(single.slice(row % single.height, 1)) for row in range(calls)], model.feed(many))
         for name, (model, calls) in entries.items()
     }
+    with one_thread(anew=True):
+        taken = _rounds(entries, fed)
+    medians = {name: Timing(float(np.median(one)) * 1e6, float(np.median(whole)) * 1e6) for name, (one, whole) in taken.items()}
+    return {name: medians[name] for name in forms}, medians[""]
+
+
+def _rounds(
+    entries: Mapping[str, tuple[Model, int]], fed: Mapping[str, tuple[list[object], object]]
+) -> dict[str, tuple[list[float], list[float]]]:
+    """Seconds of all calls of one row, and of many."""
     taken: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in entries}
     until = time.perf_counter() + _SECONDS
     for round_ in range(_ROUNDS):
@@ -58,8 +69,7 @@ def timed(forms: Mapping[str, Model], trained: Model, frame: pl.DataFrame) -> tu
             taken[name][1].extend(_call(model, [whole]))
         if round_ and time.perf_counter() > until:
             break
-    medians = {name: Timing(float(np.median(one)) * 1e6, float(np.median(whole)) * 1e6) for name, (one, whole) in taken.items()}
-    return {name: medians[name] for name in forms}, medians[""]
+    return taken
 
 
 def fastest(timings: Sequence[Timing]) -> int:
