@@ -46,14 +46,21 @@ def outside(stream: Stream, counts: Floats, seen: Traits, before: Floats | None 
     if not stream.edges or not seen.buckets or seen.lowest is None or seen.highest is None:
         return 0.0
     places = np.fromiter(sorted(seen.buckets), dtype=np.int64, count=len(seen.buckets))
-    until = np.cumsum([seen.buckets[place] for place in places.tolist()])
+    times = np.array([seen.buckets[place] for place in places.tolist()], dtype=np.int64)
+    until, total = np.cumsum(times), max(float(counts[1:].sum()), 1.0)
     lower, upper = (np.clip(edge, seen.lowest, seen.highest) for edge in log_buckets.edges_of(places, seen.level))
-    of_row, total = np.repeat((lower + upper) / 2.0, np.diff(until, prepend=0)), max(float(counts[1:].sum()), 1.0)
+    middle, rows = (lower + upper) / 2.0, int(until[-1])
     shares = np.zeros(2) if before is None else before[[1, -1]] / max(float(before[1:].sum()), 1.0)
     fewer, more = np.ceil(shares * total).astype(np.int64).tolist()
-    under = np.maximum(stream.edges[0] - of_row[fewer : int(counts[1])], 0.0)
-    over = np.maximum(of_row[max(of_row.size - int(counts[-1]), 0) : max(of_row.size - more, 0)] - stream.edges[-1], 0.0)
-    return float(under.sum() + over.sum()) / total
+
+    def among(first: int, last: int) -> NDArray[np.int64]:
+        """Of each bucket, how many of its rows are these in order of their values: of the rows themselves there may be millions."""
+        found: NDArray[np.int64] = np.maximum(np.minimum(until, last) - np.maximum(until - times, first), 0)
+        return found
+
+    under = among(fewer, int(counts[1])) @ np.maximum(stream.edges[0] - middle, 0.0)
+    over = among(max(rows - int(counts[-1]), 0), max(rows - more, 0)) @ np.maximum(middle - stream.edges[-1], 0.0)
+    return float(under + over) / total
 
 
 def is_bound(stream: Stream, counts: Floats) -> bool:

@@ -23,10 +23,12 @@ BITS = 3
 MORE = 1 << BITS
 MOST_HALVES = 22
 """Of 64 bits."""
-MOST_IN_RUN = 20_000
-"""Buckets: there are 9,161 of each sign."""
-MOST_LEVEL = 16
-"""At which there is one bucket for each sign."""
+FURTHEST = 9_160
+"""Bucket of an infinity; one of each sign, and 0 between them."""
+MOST_BUCKETS = 2 * FURTHEST + 1
+"""That there are: a run of thousands is told in a byte or two, so bytes that hold no counts would take gigabytes."""
+MOST_LEVEL = 13
+"""From the next on all buckets are 0."""
 
 
 class Parts(NamedTuple):
@@ -155,8 +157,11 @@ def _traits(kept: _Column) -> Traits:
     plain: dict[str, Any] = {
         name: getattr(kept, name) for name in kept.__struct_fields__ if name not in ("gaps", "runs", "times")
     }
-    places = [place << kept.level for place in _out_of_runs(kept.gaps, kept.runs)]
-    return Traits(**plain, buckets=_paired(places, unpacked(kept.times)))
+    times = unpacked(kept.times)
+    places = [place << kept.level for place in _out_of_runs(kept.gaps, kept.runs, len(times))]
+    if any(abs(place) > FURTHEST for place in places):
+        raise DataError("a bucket beyond an infinity's", expected="what to_bytes() gave")
+    return Traits(**plain, buckets=_paired(places, times))
 
 
 def _in_runs(places: list[int]) -> tuple[bytes, bytes]:
@@ -168,10 +173,11 @@ def _in_runs(places: list[int]) -> tuple[bytes, bytes]:
     return packed(gaps.tolist()), packed(lengths.tolist())
 
 
-def _out_of_runs(gaps: bytes, runs: bytes) -> list[int]:
+def _out_of_runs(gaps: bytes, runs: bytes, buckets: int) -> list[int]:
+    """`buckets`: how many there are to be; nothing is made before their lengths say so too."""
     lengths = unpacked(runs)
-    if any(not 0 < length <= MOST_IN_RUN for length in lengths):
-        raise DataError("runs of no bucket, or of more than there are", expected="what to_bytes() gave")
+    if any(not 0 < length <= MOST_BUCKETS for length in lengths) or buckets > MOST_BUCKETS or sum(lengths) != buckets:
+        raise DataError(f"runs of no bucket, of more than there are, or not of {buckets}", expected="what to_bytes() gave")
     found: list[int] = []
     for gap, length in _paired_off(unpacked(gaps), lengths):
         first = (found[-1] if found else 0) + gap

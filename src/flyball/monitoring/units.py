@@ -124,13 +124,15 @@ def _free(seen: _Numbers, before: Floats) -> Conversion | None:
     there, old = seen.where(seen.places != 0), np.sort(before[before != 0.0])
     if not there.places.size or old.size < 3:
         return None
-    order = np.argsort(there.places)
-    ordered, below = there.places[order], np.cumsum(there.times[order]) / there.times.sum()
+    order, width = np.argsort(there.places), 2**seen.level - 1
+    ordered, below = there.places[order], np.append(0.0, np.cumsum(there.times[order])) / there.times.sum()
     levels = (np.arange(old.size) + 0.5) / old.size
-    now = ordered[np.minimum(np.searchsorted(below, levels), ordered.size - 1)]
+    at = np.minimum(np.searchsorted(below[1:], levels), ordered.size - 1)
+    within = (levels - below[at]) / (below[at + 1] - below[at])  # evenly over those that were joined
+    now = ordered[at] + width * (within - (ordered[at] < 0))
     agree = np.sign(now) == np.sign(old)
     if agree.mean() < 0.9:
         return None
-    steps = np.abs(now[agree]) - np.abs(log_buckets.joined(log_buckets.bucket_of(old[agree]), seen.level))
+    steps = np.abs(now[agree]) - np.abs(log_buckets.bucket_of(old[agree]))
     factor = 2.0 ** (float(np.median(steps)) / log_buckets.PER_DOUBLING)
     return Conversion(float(f"{factor:.2g}"), 0.0, "")

@@ -86,31 +86,24 @@ def merged(parts: Sequence[tuple[Mapping[int, int], int]], most: int) -> tuple[d
 def distance(buckets: ArrayLike, times: ArrayLike, expected: ArrayLike, level: int = 0) -> float:
     """How far counts lie from equally likely `expected` values (m,): Kolmogorov's distance, but a value may lie one bucket off (Lévy's idea), in [0, 1].
 
+    Of joined buckets it is the least that their counts may mean, and one bucket off stays 2.2 %: with one joined bucket off, 20 % nearly would fit alike.
+
     >>> distance(bucket_of([1.0, 2.0, 3.0]), [1, 1, 1], [1.0, 2.0, 3.0])
     0.0
     >>> distance(bucket_of([60.0, 120.0, 180.0]), [1, 1, 1], [1.0, 2.0, 3.0])
     1.0
     """
-    places, weights = _numbered(buckets, level), np.asarray(times, dtype=np.float64)
-    wanted = np.sort(_numbered(bucket_of(expected), level))
+    places, weights = np.asarray(buckets, dtype=np.int64), np.asarray(times, dtype=np.float64)
+    wanted = np.sort(bucket_of(expected))
     if weights.sum() == 0.0 or wanted.size == 0:
         return 0.0
-    order = np.argsort(places)
+    order, width = np.argsort(places), 2**level - 1
     places, below = places[order], np.append(0.0, np.cumsum(weights[order])) / weights.sum()
-    asked = np.unique(np.concatenate([places, wanted])) + 1  # steps lie here: between them nothing is further
-
-    def seen(at: Ints) -> Floats:
-        share: Floats = below[np.searchsorted(places, at, side="right")]
-        return share
+    first, last = places - width * (places < 0), places + width * (places > 0)
 
     def due(at: Ints) -> Floats:
         return np.searchsorted(wanted, at, side="right") / wanted.size
 
-    return float(max(np.max(seen(asked - 1) - due(asked)), np.max(due(asked - 1) - seen(asked)), 0.0))
-
-
-def _numbered(buckets: ArrayLike, level: int) -> Ints:
-    """Joined buckets one after the other, so that the next one is one off."""
-    places = np.asarray(buckets, dtype=np.int64)
-    found: Ints = np.sign(places) * (np.abs(places) >> level)
-    return found
+    # values of a joined bucket may all be in its first one, or in its last one; the steps lie here: between them nothing is further
+    surely, at_most = below[1:], below[np.searchsorted(first, wanted + 1, side="right")]
+    return float(max(np.max(surely - due(last + 1)), np.max(due(wanted) - at_most), 0.0))

@@ -1,5 +1,7 @@
 """How small a move is too small to call anybody, and that luck does not make it small."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from monitored_world import POLICY, day
@@ -9,8 +11,10 @@ from flyball.monitoring.drift import DriftState, judge
 from flyball.monitoring.policy import INDIFFERENCE
 from flyball.monitoring.reference import Reference, build
 from flyball.monitoring.streams import Stream, bins_for_categories
+from flyball.monitoring.traits import Traits
 from flyball.monitoring.window_counts import profile_of
 from flyball.records.signature import Column, ColumnType, Signature
+from flyball.stats import log_buckets
 
 SIGNATURE = Signature(task="regression", columns=(Column(name="town", type=ColumnType.CATEGORY, missing=True),))
 
@@ -55,3 +59,32 @@ def test_what_did_move_is_asked_how_far_it_may_have(n: int, new: int, may: bool)
     now[-2:] = (n - new) / 2
     now[2] = new
     assert effects.may_have_moved(stream, now, before, INDIFFERENCE) is may
+
+
+def test_how_far_out_numbers_lie_takes_the_memory_of_their_buckets_not_of_their_rows() -> None:
+    draw = np.random.default_rng(3)
+    stream = Stream(name="x", role="feature", kind="number", edges=(-1.0, 0.0, 1.0))
+    for _ in range(20):
+        values = np.sort(draw.normal(draw.normal(), 2.0, 400))
+        found, level = log_buckets.merged([(log_buckets.counted(values), 0)], 100)
+        bins = np.append(0.0, np.bincount(np.searchsorted(stream.edges, values, side="right"), minlength=4))
+        before = draw.multinomial(300, [0.0, 0.1, 0.4, 0.4, 0.1]).astype(float)
+        few = Traits(values=400, missing=0, lowest=values[0], highest=values[-1], buckets=found, level=level)
+        left = [int(np.ceil(of / 300 * 400)) for of in (before[1], before[-1])]
+        far = np.maximum(-1.0 - values[left[0] : int(bins[1])], 0.0).sum()
+        far += np.maximum(values[400 - int(bins[-1]) : 400 - left[1]] - 1.0, 0.0).sum()
+        assert effects.outside(stream, bins, few, before) == pytest.approx(far / 400, rel=0.1, abs=0.01)
+        many = Traits(
+            values=4 * 10**7,
+            missing=0,
+            lowest=values[0],
+            highest=values[-1],
+            buckets={at: n * 10**5 for at, n in found.items()},
+            level=level,
+        )
+        tracemalloc.start()
+        same = effects.outside(stream, bins * 10**5, many, before)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 100_000
+        assert same == pytest.approx(effects.outside(stream, bins, few, before), abs=0.02)  # rows left out are whole ones

@@ -128,6 +128,29 @@ def test_bytes_that_were_cut_or_changed_are_refused_or_are_counts(known: FramePr
                 assert isinstance(FrameCounts.from_bytes(bad), FrameCounts)
 
 
+@pytest.mark.parametrize(
+    ("level", "gaps", "runs", "times"),
+    [
+        (0, [1] * 2_000, [18_000] * 2_000, [1]), (0, [1] * 2_000, [18_000] * 2_000, [1] * 20_000), (0, [1], [18_322], [1] * 18_322), (0, [1], [-5], [1]),
+        (0, [2**62], [1], [1]), (0, [-9_161], [1], [1]), (0, [9_160], [2], [1, 1]), (13, [2], [1], [1]), (14, [0], [1], [1]),
+    ],
+)  # fmt: skip
+def test_bytes_that_tell_of_more_buckets_than_there_are_are_refused_before_they_are_made(
+    level: int, gaps: list[int], runs: list[int], times: list[int]
+) -> None:
+    column = frame_bytes._Column(
+        1, 0, 0, 1, 0, None, None, level, *(frame_bytes.packed(numbers) for numbers in (gaps, runs, times)), {}
+    )
+    kept = frame_bytes._Kept(rows=1, counts={}, bins="", pairs=None, columns={"x": column}, digests=b"", times=b"", begin=None)
+    hostile = frame_bytes._encoder.encode(kept)
+    tracemalloc.start()
+    with pytest.raises(DataError):
+        FrameCounts.from_bytes(hostile)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5_000_000  # 36 million buckets took three gigabytes
+
+
 @pytest.mark.parametrize("numbers", [[], [0], [-1], [2**62, -(2**62), 0], list(range(-40, 900, 7)), [5, 5, 5]])
 def test_packed_numbers_come_back(numbers: list[int]) -> None:
     assert frame_bytes.unpacked(frame_bytes.packed(numbers)) == numbers

@@ -35,6 +35,21 @@ def test_distance_of_a_sample_stays_below_smirnovs_bound(n):
     assert np.mean(np.asarray(far) > bound) <= 0.05
 
 
+def test_of_joined_buckets_the_distance_is_the_least_that_they_may_mean():
+    rng = np.random.default_rng(4)
+    for _ in range(20):
+        values, expected = rng.normal(2.0, 3.0, 200), rng.normal(2.5, 3.0, 50)
+        places, wanted = log_buckets.bucket_of(values), log_buckets.bucket_of(expected)
+        at = np.unique(np.concatenate([places, wanted]))[:, None] + np.arange(-1, 2)
+        seen, later, earlier = ((of <= at[..., None]).mean(axis=-1) for of in (places, wanted + 1, wanted - 1))
+        now = log_buckets.counted(values)
+        apart = log_buckets.distance(list(now), list(now.values()), expected)
+        assert apart == pytest.approx(max((seen - earlier).max(), (later - seen).max()))
+        for most in (100, 50, 20):
+            joined, level = log_buckets.merged([(now, 0)], most)
+            assert 0.0 <= log_buckets.distance(list(joined), list(joined.values()), expected, level) <= apart
+
+
 def test_nothing_is_at_no_distance():
     assert log_buckets.distance([], [], [1.0]) == 0.0
     assert log_buckets.distance([5000], [3], []) == 0.0
