@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from engine_models import Model
 from engine_world import AT_ONCE, DAY, Project, spec_of
@@ -111,6 +112,37 @@ def test_a_unit_that_changed_is_a_data_fault_whatever_labels_say(tmp_path: Path)
     assert found.features == ("x",)
     assert "finding" in found.words
     project.holds()
+
+
+def test_a_fault_that_does_the_model_no_harm_does_not_say_what_made_its_answers_worse(tmp_path: Path) -> None:
+    """A frozen column that the model ignores, at the time when the loss rose: it made a data fault of it, and nothing was trained."""
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR))
+    unit, world, now = project.version(), project.engine.world, project.clock.now()
+    worse, frozen, harmful = (
+        Finding(
+            id=f"f-{subject}", kind=kind, model="shop", unit=unit, subject=subject, window_start=now, window_end=now + DAY, effect=0.1,
+            effect_unit="", evidence=Evidence(name="e", value=1.0), share_of_budget=0.1, words=f"{subject} moved", fault=fault, pages=pages,
+        )
+        for subject, kind, fault, pages in (
+            ("loss", FindingKind.PERFORMANCE, "", True), ("y", FindingKind.DATA_QUALITY, "frozen", False),
+            ("x", FindingKind.DATA_QUALITY, "frozen", True),
+        )
+    )  # fmt: skip
+    world.record(draft(now, "finding.raised", "finding:f", {}, puts_of(world, (worse, frozen))))
+    project.clock.sleep(DAY)
+    looks, champion = project.engine.windows._diagnosing, project.champion()
+    [incident] = incidents.open_now(world, champion)
+    case = looks._case(incident, champion)
+    assert [each.subject for each in case.symptoms] == ["loss"]
+    assert any(each.subject == "finding 2" for each in case.upstream), "it is told beside, as what happened then"
+    found = diagnosis.diagnose(msgspec.structs.replace(case, columns_watched=True), project.clock.now())
+    assert found.kind is not IncidentKind.DATA_FAULT
+    [of] = [each for each in found.hypotheses if each.kind is IncidentKind.DATA_FAULT]
+    assert of.speaks_against[0] == "what is wrong with y does the model no harm"
+    world.record(draft(now, "finding.raised", "finding:g", {}, puts_of(world, (harmful,))))
+    case = looks._case(msgspec.structs.replace(incident, findings=(1,)), champion)
+    assert [each.subject for each in case.symptoms] == ["loss", "x"]
+    assert diagnosis.diagnose(case, project.clock.now()).kind is IncidentKind.DATA_FAULT
 
 
 def test_an_incident_that_cannot_be_diagnosed_keeps_no_later_one_from_it_and_is_tried_ever_more_seldom(tmp_path: Path) -> None:

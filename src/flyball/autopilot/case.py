@@ -70,3 +70,5 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     """Mature windows since it began of which the loss had been estimated without labels."""
     estimates_missed: int = 0
     """Of them: labels lay outside the estimate's interval."""
+    harmless: tuple[str, ...] = ()
+    """Columns with a fault then that does the model no harm: it is no symptom. Empty, too: of a release that took it for one."""

@@ -103,7 +103,10 @@ def _columns(case: Case) -> Reasons:
     elif refused:
         yield from _refused(case, refused)
     elif case.columns_watched and not case.label_fault and not any(each.subject == MISSING for each in case.symptoms):
-        yield Reason(IncidentKind.DATA_FAULT, -SOME, "no column is gone, stuck, swapped, spelt otherwise or in another unit")
+        words = "no column is gone, stuck, swapped, spelt otherwise or in another unit"
+        if case.harmless:
+            words = f"what is wrong with {_and(case.harmless)} does the model no harm"
+        yield Reason(IncidentKind.DATA_FAULT, -SOME, words)
     for each in case.upstream:
         if each.subject.startswith("version"):
             yield Reason(IncidentKind.DATA_FAULT, SLIGHT, f"{each.near}: {each.words}")

@@ -97,7 +97,8 @@ class Diagnosing:
 
     def _case(self, incident: Incident, champion: Champion) -> Case:
         world = self._world
-        findings, near = self._near(incident)
+        found, near = self._near(incident)
+        findings = [each for each in found if not _is_harmless(each)]
         files, unit = self._observation.files, incident.unit
         labelled, columns, watched = _Labelled(None, 0, None), tuple[str, ...](), False
         with suppress(ArtifactDamaged):  # its package cannot be read, which is a finding of its own
@@ -111,7 +112,7 @@ class Diagnosing:
             earlier_champion=any(each != champion.unit for each in champion.verified), columns=columns, columns_watched=watched,
             labels=_labels_of(labelled),
             label_fault=labelled.fault.words if labelled.fault else "", label_fault_in=labelled.fault.where if labelled.fault else "",
-            estimates_judged=judged, estimates_missed=missed,
+            estimates_judged=judged, estimates_missed=missed, harmless=tuple(each.subject for each in found if _is_harmless(each)),
         )  # fmt: skip
 
     def _estimates(self, unit: str, began: datetime) -> tuple[int, int]:
@@ -160,6 +161,11 @@ class Diagnosing:
         fault = moved_labels.label_fault(before, known.features, sides) if known is not None else None
         told = int(np.isfinite(rows.labels).sum())
         return _Labelled(moved_labels.moved(reference, sides), told, fault, classes=reference.task != "regression")
+
+
+def _is_harmless(finding: Finding) -> bool:
+    """Of a column whose fault costs the model nothing that counts (monitoring/harm.py): it makes no answers worse. Of refused requests that is not asked."""
+    return finding.kind is FindingKind.DATA_QUALITY and finding.fault != Fault.SCHEMA and not finding.pages
 
 
 def _window_of(keys: tuple[WindowKey, ...], at_us: "np.typing.NDArray[np.int64]") -> "np.typing.NDArray[np.int64]":

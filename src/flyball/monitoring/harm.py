@@ -8,7 +8,8 @@ only through the rows that come with it.
 
 A fault of the pipe (quality.py) shows that the rest does not follow the stream as before: what a frozen or swapped column holds is not what the row is, and
 losses of reference rows with such values say nothing of it. There the harm is what the model's answers lose without the column's values: when it is
-shuffled, missing or unseen, whichever the fault made of them; of a column that the model ignores, nothing.
+shuffled, missing or unseen, whichever the fault made of them, and where it chose its rows as much as these rows can lose; of a column that the model
+ignores, nothing.
 
 Benign, of a column that the model uses: the upper end of the harm's interval lies below the tolerance, it is shown not to hurt. Of a column that it
 ignores: the lower end does, it is not shown to hurt. Benign drift is shown and pages nobody.
@@ -43,9 +44,7 @@ ANY = Probe(gain=0.0, reach=0.5)
 """Of values that no probe speaks for: a bounded loss lies in [0, 1]."""
 MISPLACED = (Fault.FROZEN, Fault.STUCK, Fault.SWAPPED, Fault.UNIT)
 """Values that are not the row's own."""
-LOST = (Fault.MISSING, Fault.GONE, Fault.UNREADABLE)
-"""Values that are there no more, of whichever rows: not of those that had none in the reference."""
-FAULTS = (*MISPLACED, *LOST, Fault.SPELLING)
+FAULTS = (*MISPLACED, Fault.MISSING, Fault.GONE, Fault.UNREADABLE, Fault.SPELLING)
 TAIL = 2.0
 """A column that is frozen where its values are seldom costs more than a shuffled one: at the 99th percentile up to 1.8 times, measured on the adult table."""
 
@@ -165,17 +164,18 @@ def weigh(
 
     Findings are to come the strongest first: harms that their intervals do not tell apart are left in that order, whether an end of them reaches the tolerance
     or not. A column and those that follow it are estimated to harm alike, and what is ranked by noise names the wrong one. Harm that could not be estimated
-    may be any.
+    may be any. Faults that are benign each by itself are so only where all that they cost is: halves of a swap, or all columns of a join that failed.
     """
     of = {stream.name: stream for stream in streams}
+    given = tuple(findings)
+    mine, others = [each for each in given if each.subject in of], [each for each in given if each.subject not in of]
+    seen = {each.subject: (table, of[each.subject], counts.get(each.subject, ()), tolerance) for each in mine}
+    alone = {each.subject: of_fault(each.fault, *seen[each.subject]) for each in mine if each.fault in FAULTS}
+    slight = {name: found.upper for name, found in alone.items() if found is not None and found.benign}
     ranked: list[_Ranked] = []
-    others = []
-    for finding in findings:
-        if finding.subject not in of:
-            others.append(finding)
-            continue
-        seen = (table, of[finding.subject], counts.get(finding.subject, ()), tolerance)
-        found = of_fault(finding.fault, *seen) if finding.fault in FAULTS else estimate(*seen)
+    for finding in mine:
+        name, beside = finding.subject, sum(slight.values()) - slight.get(finding.subject, 0.0)
+        found = of_fault(finding.fault, *seen[name], beside) if name in alone else estimate(*seen[name])
         if found is None:
             ranked.append(_Ranked(-math.inf, math.inf, finding))
         else:
@@ -188,33 +188,55 @@ def weigh(
     return (*(item.finding for item in _by_harm(ranked)), *others)
 
 
-def of_fault(fault: str, table: HarmTable, stream: Stream, counts: Sequence[int], tolerance: float) -> Harm | None:
-    """Of one of FAULTS; None as of `estimate`, and where the model was not asked what it makes of the column."""
-    own, total = table.streams.get(stream.name), sum(counts)
-    if own is None or own.sensitivity is None or total == 0:
+def of_fault(
+    fault: str, table: HarmTable, stream: Stream, counts: Sequence[int], tolerance: float, beside: float = 0.0
+) -> Harm | None:
+    """Of one of FAULTS; None as of `estimate`, and where the model was not asked what it makes of the column. A column that is gone needs no counts, and what
+    the model ignores none either. `beside`: what other faults of the window cost at worst that are benign by themselves."""
+    own = table.streams.get(stream.name)
+    if own is None or own.sensitivity is None:
         return None
     if not own.sensitivity.used:
         words = "the model ignores it, and what a fault wrote says nothing of the rows; nobody is called"
         return Harm(0.0, 0.0, 0.0, words, benign=True, ignored=True)
-    asked = own.sensitivity
-    now = {place: times / total for place, times in enumerate(counts)}
+    if sum(counts) == 0 and fault != Fault.GONE:
+        return None
+    cost, worst, way = _cost(fault, own.sensitivity, stream, own, counts)
+    cost = round(min(cost, 1.0), 6)
+    upper = round(min(worst * cost, 1.0), 6)
+    words = f"the model uses it: its losses on the holdout change by {cost:.4f} on average where so many values are {way}"
+    if upper + beside < tolerance:
+        words += f", too little for the tolerance {tolerance:g}; nobody is called"
+    elif upper < tolerance:
+        words += f", with the window's other faults up to {upper + beside:.4f}, no less than the tolerance {tolerance:g}"
+    else:
+        words += ", and what a fault wrote says no more"
+    return Harm(cost, 0.0, upper, words, upper + beside < tolerance, ignored=False)
+
+
+def _cost(fault: str, asked: Sensitivity, stream: Stream, own: BinLosses, counts: Sequence[int]) -> tuple[float, float, str]:
+    """Mean loss that the column's values are worth; how many times as much it may be; and what became of them."""
+    if fault == Fault.GONE:
+        return asked.probes.get("missing", ANY).reach, 1.0, "missing"
+    now = {place: times / sum(counts) for place, times in enumerate(counts)}
     if fault in MISPLACED:
         outside = {place: probe.reach for place, probe in _outside(stream, own).items() if now[place] > 0.0}
         inside = 1.0 - sum(now[place] for place in outside)
         there = sum(now[place] * reach for place, reach in outside.items())
-        cost, worst = max(asked.shuffled_reach, inside * asked.shuffled_reach + there), TAIL
         way = "another row's, or out of range" if outside else "another row's"
-    elif fault in LOST:
-        cost, worst, way = now[MISSING_BIN] * asked.probes.get("missing", ANY).reach, 1.0, "missing"
-    else:  # all rows of a category are spelt otherwise together: the loss of them may be all that the model loses
-        cost, worst, way = min(asked.probes.get("unseen", ANY).reach, now[UNSEEN_BIN]), 1.0, "unknown to it"
-    cost = round(min(cost, 1.0), 6)
-    benign = worst * cost < tolerance
-    words = f"the model uses it: its losses on the holdout change by {cost:.4f} on average where so many values are {way}"
-    words += (
-        f", too little for the tolerance {tolerance:g}; nobody is called" if benign else ", and what a fault wrote says no more"
-    )
-    return Harm(cost, 0.0, cost, words, benign, ignored=False)
+        return max(asked.shuffled_reach, inside * asked.shuffled_reach + there), TAIL, way
+    if fault == Fault.MISSING:  # those that are there look as before: no chosen ones are missing
+        return _lost(stream, now[MISSING_BIN]) * asked.probes.get("missing", ANY).reach, 1.0, "missing"
+    # values of a form or a name are chosen ones, such as all above 1,000: the loss of their rows may be all that the model loses
+    if fault == Fault.UNREADABLE:
+        return min(asked.probes.get("missing", ANY).reach, now[MISSING_BIN]), 1.0, "unreadable"
+    return min(asked.probes.get("unseen", ANY).reach, now[UNSEEN_BIN]), 1.0, "unknown to it"
+
+
+def _lost(stream: Stream, missing: float) -> float:
+    """Share of the values that the reference leads to expect: rows that never had one lose nothing, and are part of the probe's mean."""
+    then = stream.counts[MISSING_BIN] / max(sum(stream.counts), 1)
+    return max(missing - then, 0.0) / (1.0 - then) if then < 1.0 else 0.0
 
 
 class _Ranked(NamedTuple):

@@ -128,6 +128,16 @@ def test_refused_requests_are_a_hint_of_a_data_fault_where_answers_are_worse_and
     assert scores == sorted(scores)
 
 
+def test_a_fault_that_does_the_model_no_harm_is_said_and_speaks_for_nothing() -> None:
+    worse = msgspec.structs.replace(WORSE, shares={"concept": 0.95})
+    without, beside = (diagnose(case(worse, BROKEN, labels=OFTENER, harmless=each), NOW) for each in ((), ("temp", "town")))
+    assert {without.kind, beside.kind} == {IncidentKind.LABEL_SHIFT}
+    assert [(each.kind, each.score) for each in without.hypotheses] == [(each.kind, each.score) for each in beside.hypotheses]
+    fault = next(each for each in beside.hypotheses if each.kind is IncidentKind.DATA_FAULT)
+    assert "what is wrong with temp and town does the model no harm" in fault.speaks_against
+    assert not any("no column is" in words for words in fault.speaks_against)
+
+
 def test_a_fault_of_a_column_explains_labels_that_do_not_follow() -> None:
     found = diagnose(case(symptom(1, FindingKind.DATA_QUALITY, "temp"), BROKEN, WORSE, labels=TURNED), NOW)
     concept = next(each for each in found.hypotheses if each.kind is IncidentKind.CONCEPT_SHIFT)

@@ -238,23 +238,109 @@ def test_values_that_a_fault_took_cost_what_the_model_makes_of_none_and_not_what
     rng = np.random.default_rng(8)
     held = {"c": np.where(rng.random(2000) < 0.1, "", rng.choice(["a", "b"], 2000)).astype(object)}
     (stream,) = referenced(held)
+    none = np.mean(held["c"] == "")
     probes = {"missing": sensitivity.Probe(gain=0.1, reach=0.2), "unseen": sensitivity.Probe(gain=0.1, reach=0.2)}
     for reach, pages in ((0.2, True), (0.004, False)):
         asked = sensitivity.Sensitivity(shuffled=0.1, shuffled_reach=reach, probes=probes)
         table = harm.build([stream], held, np.full(2000, 0.1), {"c": asked})
         given = {
-            Fault.MISSING: (["a"] * 50 + [""] * 50, 0.1),
+            Fault.MISSING: (["a"] * 50 + [""] * 50, 0.2 * (0.5 - none) / (1.0 - none)),  # about 0.09
             Fault.SPELLING: (["a"] * 50 + ["B"] * 50, 0.2),
             Fault.SWAPPED: (["a"] * 90 + ["b"] * 10, reach),
         }
         for fault, (values, cost) in given.items():
             counts = {"c": streams.bin_of(stream, np.array(values, dtype=object)).tolist()}
             (told,) = harm.weigh([msgspec.structs.replace(finding("c"), fault=fault.value)], table, [stream], counts, TOLERANCE)
-            assert told.harm == pytest.approx(cost)
+            assert told.harm == pytest.approx(cost, abs=1e-6)
             assert told.pages is (pages or fault is not Fault.SWAPPED)
     unasked = harm.build([stream], held, np.full(2000, 0.1), {})
     (told,) = harm.weigh([msgspec.structs.replace(finding("c"), fault="frozen")], unasked, [stream], counts, TOLERANCE)
     assert (told.harm, told.pages) == (None, True)
+
+
+def of_one(name="c", *, shuffled_reach=0.004, **reaches):
+    """What the model makes of a column, by the reach of each probe."""
+    probes = {what: sensitivity.Probe(gain=0.0, reach=reach) for what, reach in reaches.items()}
+    return {name: sensitivity.Sensitivity(shuffled=shuffled_reach, shuffled_reach=shuffled_reach, probes=probes)}
+
+
+def test_rows_that_never_had_a_value_are_no_part_of_what_missing_values_cost():
+    rng = np.random.default_rng(11)
+    values = np.where(rng.random(20_000) < 0.6, np.nan, rng.normal(size=20_000))
+    (stream,) = referenced({"c": values})
+    table = harm.build([stream], {"c": values}, np.full(20_000, 0.1), of_one(missing=0.02))
+    for share, benign in ((0.63, True), (0.9, False)):
+        now = np.where(np.arange(1000) < share * 1000, np.nan, rng.normal(size=1000))
+        found = harm.of_fault("missing", table, stream, streams.bin_of(stream, now).tolist(), TOLERANCE)
+        assert found.value == pytest.approx(0.02 * (share - 0.6) / 0.4, abs=0.0006)
+        assert found.benign is benign
+    fewer = streams.bin_of(stream, np.where(np.arange(1000) < 500, np.nan, 0.0)).tolist()
+    assert harm.of_fault("missing", table, stream, fewer, TOLERANCE).value == 0.0
+
+
+def test_values_that_cannot_be_read_since_they_are_large_page_where_the_few_rows_of_them_are_all_that_the_model_knows():
+    """`1,234.50` is no number, and 999.50 is one: a tenth of the rows, and nearly all of the loss."""
+    rng = np.random.default_rng(1)
+    values = np.exp(rng.normal(5.0, 1.5, 6000))
+    truth = (rng.random(6000) < np.where(values > 1000.0, 0.95, 0.05)).astype(float)
+
+    def losses(given, of):
+        known = np.where(given > 1000.0, 0.95, np.where(np.isnan(given), 0.14, 0.05))  # without a value, as often as all rows
+        return known[:, None], (known - of) ** 2
+
+    (stream,) = referenced({"x": values[:3000]})
+    held = {"x": values[3000:4000]}
+    asked = sensitivity.sensitivities(lambda given: losses(given["x"], truth[3000:4000]), held, [stream], ["x"], 0)
+    table = harm.build([stream], held, losses(held["x"], truth[3000:4000])[1], asked)
+    now, after = values[4000:], truth[4000:]
+    seen = np.where(now >= 1000.0, np.nan, now)
+    true = float((losses(seen, after)[1] - losses(now, after)[1]).mean())
+    found = harm.of_fault("unreadable", table, stream, streams.bin_of(stream, seen).tolist(), 0.02)
+    assert true > 0.04
+    assert found.value >= true
+    assert not found.benign
+    one = np.where(np.arange(2000) == 0, np.nan, now)  # one row of 2,000 cannot cost 0.02
+    assert harm.of_fault("unreadable", table, stream, streams.bin_of(stream, one).tolist(), 0.02).benign
+
+
+def test_a_column_that_is_gone_needs_no_counts_to_be_weighed():
+    held = {"c": np.random.default_rng(2).normal(size=500)}
+    (stream,) = referenced(held)
+    faulty = msgspec.structs.replace(finding("c"), kind=FindingKind.DATA_QUALITY, fault="gone")
+    for asked, harmful, pages in (
+        (of_one(shuffled_reach=0.0, missing=0.0), 0.0, False),
+        (of_one(missing=0.004), 0.004, False),
+        (of_one(missing=0.03), 0.03, True),
+        (of_one(), 0.5, True),  # it may not be missing: nobody knows what the model makes of it
+        ({}, None, True),
+    ):
+        table = harm.build([stream], held, np.full(500, 0.1), asked)
+        (told,) = harm.weigh([faulty], table, [stream], {}, TOLERANCE)
+        assert (told.harm, told.pages) == (harmful, pages)
+        assert harm.of_fault("frozen", table, stream, (), TOLERANCE) is None or not pages
+
+
+def test_faults_of_one_window_that_are_benign_each_by_itself_page_where_they_are_not_together():
+    held = {name: np.random.default_rng(place).normal(size=500) for place, name in enumerate("abcd")}
+    listed = referenced(held)
+    asked = {}
+    for name, reach in {"a": 0.003, "b": 0.003, "c": 0.0, "d": 0.04}.items():
+        asked |= of_one(name, shuffled_reach=reach)
+    table = harm.build(listed, held, np.full(500, 0.1), asked)
+    counts = {stream.name: stream.counts for stream in listed}
+
+    def paging(names, tolerance=TOLERANCE):
+        faulty = [msgspec.structs.replace(finding(name), kind=FindingKind.DATA_QUALITY, fault="swapped") for name in names]
+        told = harm.weigh(faulty, table, listed, counts, tolerance)
+        assert [each.words.endswith("nobody is called") for each in told] == [not each.pages for each in told]
+        return {each.subject for each in told if each.pages}
+
+    assert paging("a") == paging("b") == paging("ac") == set()
+    assert paging("ab") == paging("abc") == {"a", "b"}
+    assert paging("ab", 0.0121) == set()
+    assert paging("ad") == {"d"}, (
+        "what pages by itself makes no other fault page, which would stand when that one is acknowledged"
+    )
 
 
 def test_sensitivity_tells_used_columns_from_ignored_ones():
