@@ -12,6 +12,7 @@ on whose holdout rows the model was luckiest, hence MARGIN and PRIOR_ROWS; that 
 
 import hashlib
 import math
+from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
@@ -22,10 +23,10 @@ from flyball.monitoring import slices_told
 from flyball.monitoring.allowance import Allowance
 from flyball.monitoring.cause_words import percent
 from flyball.monitoring.drift import finding_id
-from flyball.monitoring.recent_losses import Recent, Told
+from flyball.monitoring.recent_losses import Told
 from flyball.monitoring.slice_search import LEAST_ROWS, worst
 from flyball.monitoring.slices import Condition, SliceReference, SliceRows, chosen, part, rows_of, words_of
-from flyball.monitoring.slices_told import LEAST_IN_WINDOW, Earlier, EarlierRows, ToldSlice
+from flyball.monitoring.slices_told import LEAST_IN_WINDOW, MOST_WINDOWS, Dated, Earlier, EarlierRows, Losses, ToldSlice
 from flyball.monitoring.window import Window
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, FindingKind
@@ -64,6 +65,8 @@ class Nominee(msgspec.Struct, frozen=True, kw_only=True):
     """By the user: never dropped."""
     judged: tuple[float, ...] = ()
     """Its standardised excess in each window in which it was bet on."""
+    losses: Losses = ()
+    """In each window since it was nominated, that one too: an alarm is dated by them where rows are kept no more."""
 
     @property
     def worth(self) -> float:
@@ -87,6 +90,10 @@ class SliceState(msgspec.Struct, frozen=True, kw_only=True):
     """The latest bet was; a tie tells nothing, though the level grows by it. Also of a state that did not keep it."""
     alarms: int = 0
     last_window: str = ""
+    first: datetime | None = None
+    """Start of the first window that was judged. None: none was, or a Flyball did not keep it."""
+    starts: tuple[datetime, ...] = ()
+    """Of the windows judged last, in the order in which they were: `losses` and `since` are those of the newest of them."""
     told: tuple[ToldSlice, ...] = ()
     """Newest last. Empty also where a Flyball did not keep it."""
 
@@ -105,7 +112,9 @@ def start(declared: tuple[tuple[Condition, ...], ...] = ()) -> SliceState:
 def begin_anew(state: SliceState) -> SliceState:
     """A person has seen an alarm: slices are nominated and bet on from the next window on."""
     declared = tuple(nominee.conditions for nominee in state.nominees if nominee.declared)
-    return msgspec.structs.replace(start(declared), alarms=state.alarms, last_window=state.last_window, told=state.told)
+    return msgspec.structs.replace(
+        state, nominees=start(declared).nominees, detectors=edetector.start(len(SHIFTS)), bet_rows={}, bet_losses={}, all_rows={}, won=True
+    )  # fmt: skip
 
 
 def acknowledged(state: SliceState, subject: str) -> SliceState:
@@ -130,22 +139,43 @@ def judge(
     holdout = rows_of(reference)
     bet_on = _best(state)
     bet = None if bet_on is None else _bet(reference, state, (holdout, rows), bet_on)
-    moved_on = msgspec.structs.replace(
-        bet or state, last_window=window.id, nominees=_nominees(reference, bet or state, holdout, rows)
-    )
+    moved_on = _moved_on(reference, bet or state, (holdout, rows), window)
     # Without a bet nothing is told, though a run length that is shorter now may lie below the level: there are no rows to tell it of.
     if bet_on is None or bet is None or not bet.won or edetector.level(moved_on.detectors) < allowance.run_length:
         return SliceReading(findings=(), state=_of_nominees(reference, moved_on))
-    before = earlier() if earlier is not None else _none_of(rows)
-    known = slices_told.standing(state.told, bet_on.conditions, holdout)
-    found = slices_told.dated(known, bet_on.conditions, holdout, _with(before, rows, window))
+    known = slices_told.standing(moved_on.told, bet_on.conditions, holdout)
+    found = None if known is None else slices_told.dated_again(known, holdout, moved_on.starts)
+    if found is None:
+        seen = _with(earlier() if earlier is not None else _none_of(rows), rows, window)
+        conditions, kept = (bet_on.conditions, _kept(moved_on, bet_on)) if known is None else (known.conditions, known.since)
+        windows = slices_told.windows_of(kept, moved_on.starts)
+        found = slices_told.dated(conditions, holdout, seen, windows, moved_on.first)
     finding = _finding(reference, moved_on, (bet_on, found), window, allowance)
-    fresh = msgspec.structs.replace(begin_anew(state), last_window=window.id)
+    fresh = begin_anew(moved_on)
     if known is not None and slices_told.is_told_already(known, found, finding.harm or 0.0, allowance.tolerance):
-        again = slices_told.with_told(state.told, known, msgspec.structs.replace(known, until=window.start))
-        return SliceReading(findings=(), state=msgspec.structs.replace(fresh, told=again))
-    now = slices_told.with_told(state.told, known, _told(bet_on, found, finding))
+        again = slices_told.again(known, found, window.start)
+        return SliceReading(
+            findings=(), state=msgspec.structs.replace(fresh, told=slices_told.with_told(fresh.told, known, again))
+        )
+    now = slices_told.with_told(fresh.told, known, _told(bet_on, known, found, finding))
     return SliceReading(findings=(finding,), state=msgspec.structs.replace(fresh, alarms=state.alarms + 1, told=now))
+
+
+def _moved_on(reference: SliceReference, state: SliceState, both: tuple[SliceRows, SliceRows], window: Window) -> SliceState:
+    holdout, rows = both
+    return msgspec.structs.replace(
+        state,
+        last_window=window.id,
+        nominees=_nominees(reference, state, holdout, rows),
+        first=state.first or (None if state.last_window else window.start),
+        starts=(*state.starts, window.start)[-MOST_WINDOWS:],
+        told=slices_told.watched(state.told, rows),
+    )
+
+
+def _kept(state: SliceState, nominee: Nominee) -> Losses:
+    """With the last window, in which others may have pushed it out."""
+    return next((each.losses for each in state.nominees if each.conditions == nominee.conditions), (*nominee.losses, (0.0, 0)))
 
 
 def _none_of(rows: SliceRows) -> Earlier:
@@ -163,12 +193,16 @@ def _with(before: Earlier, rows: SliceRows, window: Window) -> Earlier:
     return Earlier(together, (*before.starts, window.start))
 
 
-def _told(nominee: Nominee, found: Recent | None, finding: Finding) -> ToldSlice:
-    since = None if found is None else found.since
+def _told(nominee: Nominee, known: ToldSlice | None, found: Dated, finding: Finding) -> ToldSlice:
+    """Its windows are those of the conditions that it was told by first: what comes later is compared with them."""
+    since = found.since
     told = None if since is None else Told(at=since.at, between=since.between, words=since.words)
+    stood = known.windows if known is not None and found.stands else ()
+    subjects = () if known is None else (*(each for each in known.subjects if each != finding.subject), known.subject)
     return ToldSlice(
-        subject=finding.subject, conditions=nominee.conditions, told=told, until=finding.window_start, harm=finding.harm or 0.0, pages=finding.pages,
-        windows=() if found is None or told is None else slices_told.newest(found, told),
+        subject=finding.subject, subjects=subjects[-slices_told.STANDING:], conditions=nominee.conditions if known is None else known.conditions,
+        told=told, until=finding.window_start, harm=finding.harm or 0.0, pages=finding.pages, whole=True,
+        windows=(*stood, *slices_told.newest(found))[-slices_told.STANDING:],
     )  # fmt: skip
 
 
@@ -277,6 +311,7 @@ def _nominees(reference: SliceReference, state: SliceState, holdout: SliceRows, 
 def _grown(nominee: Nominee, holdout: SliceRows, rows: SliceRows) -> Nominee:
     inside, inside_before = chosen(nominee.conditions, rows.codes), chosen(nominee.conditions, holdout.codes)
     old, rest, rest_before = part(holdout, inside_before), rows.losses[~inside], holdout.losses[~inside_before]
+    nominee = msgspec.structs.replace(nominee, losses=slices_told.grown(nominee.losses, nominee.conditions, rows))
     if min(len(old.losses), len(rest), len(rest_before)) < LEAST_ROWS or not inside.any():
         return nominee
     excess = rows.losses[inside] - old.losses.mean() - (rest.mean() - rest_before.mean())
@@ -289,9 +324,9 @@ def _grown(nominee: Nominee, holdout: SliceRows, rows: SliceRows) -> Nominee:
 
 
 def _finding(
-    reference: SliceReference, state: SliceState, of: tuple[Nominee, Recent | None], window: Window, allowance: Allowance
+    reference: SliceReference, state: SliceState, of: tuple[Nominee, Dated], window: Window, allowance: Allowance
 ) -> Finding:
-    nominee, since = of[0], None if of[1] is None else of[1].since
+    nominee, since = of[0], of[1].since
     holdout = rows_of(reference)
     words = words_of(reference.features, nominee.conditions)
     before = float(holdout.losses[chosen(nominee.conditions, holdout.codes)].mean())
