@@ -43,7 +43,7 @@ def score_of(age):
 
 
 def test_requests_that_share_a_call_get_their_own_answers(rig, tmp_path):
-    rig.publish(table(1, code_package(tmp_path / "good", "good")))
+    rig.publish(table(1, code_package(tmp_path / "slow", "slow a row")))
     worker = rig.start()
     answers = ask(
         worker, [{"rows": [{**ROW, "age": age}, {**ROW, "age": age + 0.5}], "ids": [f"{age}-a", f"{age}-b"]} for age in range(64)]

@@ -25,18 +25,18 @@ def test_a_slow_model_is_served_by_the_deadline_of_its_routing_file(slow):
     refused = flyball("gateway", "--routing", slow, "--check")
     assert refused.returncode == 2
     assert "deadline of 0.5 s passed" in refused.stdout + refused.stderr
-    gateway = Standalone(slow.parent, SLOW + "serve: {deadline: 20s, memory_mb: 6144}\n")
+    gateway = Standalone(slow.parent, SLOW + "serve: {deadline: 8s, memory_mb: 6144}\n")
     try:
         assert gateway.predict().status_code == 200
         (worker,) = gateway.workers()
-        assert " --deadline-seconds 20 --memory-mb 6144" in " ".join(worker.cmdline())
+        assert " --deadline-seconds 8 --memory-mb 6144" in " ".join(worker.cmdline())
         (model,) = worker.children()
         limits = Path(f"/proc/{model.pid}/limits").read_text()
         assert re.search(r"Max address space +6442450944 ", limits)
-        gateway.file.write_text(SLOW + "serve: {deadline: 21s, memory_mb: 6144}\n")
+        gateway.file.write_text(SLOW + "serve: {deadline: 7s, memory_mb: 6144}\n")
         gateway.wait_for("what it says is served already")
         assert "serve: of routing.yaml is not what this gateway was started with: stop it and start it again." in gateway.said()
-        gateway.file.write_text(SLOW + "serve: {memory_mb: 6144, deadline: 20s}\n")
+        gateway.file.write_text(SLOW + "serve: {memory_mb: 6144, deadline: 8s}\n")
         gateway.wait_for("what it says is served already", times=2)
         assert gateway.said().count("is not what this gateway was started with") == 1
     finally:

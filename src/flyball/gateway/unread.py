@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from flyball.errors import FlyballError, Overloaded
 from flyball.gateway.access import Neighbours, Tokens
+from flyball.gateway.inflating import INFLATED
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.problems import JSON, Headers, Response, as_v2_reads, headers_of, problem_of
 from flyball.gateway.queueing import Queue
@@ -126,7 +127,7 @@ class Unread:
                 length = value
             elif name == b"content-type":
                 kind = value
-            elif name in (b"transfer-encoding", b"content-encoding"):
+            elif name == b"transfer-encoding" or (name == b"content-encoding" and value.lower() not in INFLATED):
                 return False
         return kind in (b"", JSON) and length.isdigit() and int(length) <= self._max_body_bytes
 

@@ -195,7 +195,7 @@ def test_phases_that_can_pass_in_their_time_are_no_fault(line: str) -> None:
         ("monitor: {false_alarms: often}", "monitor.false_alarms", "1 per 90 windows"),
         ("monitor: {margin: 0.1}", "monitor.margin", "did you mean"),
         ("serve: {tick: 0s}", "serve.tick", "longer than nothing"),
-        ("serve: {deadline: 50m}", "serve.deadline", "found '50m' (line 14), expected a duration from 0.1s to 1m"),
+        ("serve: {deadline: 50m}", "serve.deadline", "found '50m' (line 14), expected a duration from 0.1s to 8s"),
         ("serve: {deadline: 5}", "serve.deadline", "found 5 (line 14), expected a duration such as"),
         ("serve: {memory_mb: 8GB}", "serve.memory_mb", "found '8GB' (line 14), expected a whole number"),
         ("serve: {memory_mb: 100}", "serve.memory_mb", "at least 1024"),
