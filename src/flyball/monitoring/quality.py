@@ -164,7 +164,10 @@ def _frozen(name: str, stream: Stream, norm: Norm, seen: Traits, counts: Sequenc
 def _chance_of_one(norm: Norm, n: int) -> float:
     """At most, of n rows that all have one value, drawn with the reference's in any order (Fisher's exact test: its share is a sample's, and a few other values among
     a hundred rows forbid no thousand without any); of all values together, the most frequent first: Σ s^n ≤ s^(n − 1) for shares s."""
-    had, others = norm.present, round((1.0 - norm.top_share) * norm.present)
+    had = min(norm.present, normal.MOST_ROWS)  # of more rows its shares are a sample's
+    others = round((1.0 - norm.top_share) * had)
+    if had == 0:  # nothing is known of what it holds
+        return 1.0
     if others >= had:
         return 0.0
     log = math.lgamma(had + 1) - math.lgamma(had - others + 1) - math.lgamma(had + n + 1) + math.lgamma(had + n - others + 1)

@@ -203,6 +203,8 @@ def arms(counts: Mapping[str, tuple[int, int]]) -> Selection:
     labelled = np.array([k for _, k in counts.values()])
     total, with_label = int(rows.sum()), int(labelled.sum())
     share = with_label / total if total else 0.0
+    if not total:
+        return Selection(kind="none", share=0.0)
     # each against the others, exactly: of a canary's few rows hardly any label is expected, and no normal law holds
     each = [exact_p(k, n, with_label, total) for n, k in counts.values()]
     p = min(1.0, min(each, default=1.0) * (len(each) if len(each) > 2 else 1))

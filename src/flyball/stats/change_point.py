@@ -75,8 +75,10 @@ def _interval(means: Floats, alpha: float, seed: int) -> tuple[int, int, int]:
     best, most = int(np.argmax(observed)) + 1, float(observed.max())
     draw = np.random.default_rng(seed)
     kept = [t for t in range(1, ranks.size) if t == best or _p_value(ranks, t, most, draw) > alpha]
-    gains = _gains(_cut(means)[None, :])[0][np.asarray(kept) - 1]
-    at = kept[int(np.argmax(gains))] if gains.any() else best
+    cut = _cut(means)
+    if not np.ptp(cut) > 0.0:
+        return best, kept[0], kept[-1]
+    at = kept[int(np.argmax(_gains(cut[None, :])[0][np.asarray(kept) - 1]))]
     return at, kept[0], kept[-1]
 
 

@@ -260,6 +260,7 @@ def test_labels_for_one_arm_only_are_no_comparison():
     assert "u1 300 of 500, u2 0 of 500" in told.words
     assert arms({"u1": (500, 300), "u2": (450, 275)}).kind == "none"
     assert arms({}).kind == "none"
+    assert arms({"u1": (0, 0), "u2": (0, 0)}).kind == "none"
 
 
 def test_a_refused_window_has_every_metric_and_no_value():

@@ -41,3 +41,8 @@ def test_labels_that_are_all_the_same_are_called_so_at_most_twice_as_often_as_cl
     for n in range(12, 200):
         told = [moved_labels._same(np.full(n, level), np.full(n, value), 1) for value in (0.0, 1.0)]
         assert bool(told[0]) * (1.0 - level) ** n + bool(told[1]) * level**n <= 2.0 * moved_labels.IMPOSSIBLE
+
+
+def test_a_column_that_the_reference_had_no_value_of_is_not_frozen() -> None:
+    """Nothing is known of what it holds: any value is as good."""
+    assert _chance_of_one(Norm(present=0, top_share=1.0, clumping=0.0), 400) == 1.0

@@ -54,6 +54,13 @@ def test_values_that_are_nearly_all_the_same_have_their_change_by_ranks():
     assert change_point([0.0] * 30 + [1.0] * 4, 0.05, 1, block=1).at == 30
 
 
+@pytest.mark.parametrize(
+    ("usual", "n", "after"), [(0.1, 40, [0.5, 0.6, 0.7]), (0.3, 40, [0.5, 0.6, 0.7]), (0.123457, 60, [0.4, 0.5])]
+)
+def test_what_is_left_of_values_that_are_one_is_rounding_and_no_change(usual, n, after):
+    assert change_point([usual] * n + after, 0.05, 1, block=1).at == n
+
+
 def test_without_a_change_nothing_is_pinned_down():
     rng = np.random.default_rng(64)
     widths = [np.ptp(change_point(rng.normal(size=40), 0.05, seed, block=1)[1:3]) for seed in range(20)]
