@@ -6,16 +6,17 @@ from pathlib import Path
 import pytest
 
 from flyball.adapters.clock import SystemClock
+from flyball.adapters.gateway_limits import limit_arguments
 from flyball.adapters.replay_children import Ended, write_order
 from flyball.errors import NotFound, OperatorError
 from flyball.spec import ProjectSpec
-from flyball.wiring.replay import gateway_of, replays_dir
+from flyball.wiring.replay import LEAST_DEADLINE, gateway_of, replays_dir
 from flyball.wiring.replay_policies import POLICIES, STATE, failed_of
 from flyball.wiring.replays import lived_home
 from flyball.wiring.worlds import Home
 
 SPEC = {
-    "project": "shop", "model": "shop", "task": "binary", "serve": {"max_body_mb": 64, "deadline": "12s", "memory_mb": 8192},
+    "project": "shop", "model": "shop", "task": "binary", "serve": {"max_body_mb": 64, "deadline": "7s", "memory_mb": 8192},
     "data": {"source": {"files": "rows.parquet"}, "time": "at", "key": "id", "label": "late", "label_delay": "1h", "features": {"hour": "number"}},
     "train": {"entrypoint": "pipeline:train"},
 }  # fmt: skip
@@ -84,4 +85,9 @@ def test_a_replays_gateway_has_the_limits_of_the_projects_own(home: Home, monkey
 
     monkeypatch.setattr("flyball.wiring.replay.GatewayProcess", made)
     gateway_of(home)
-    assert given == [("--clock", "request", "--max-body-mb", "64", "--deadline-seconds", "12", "--memory-mb", "8192")]
+    assert given == [("--clock", "request", "--max-body-mb", "64", "--deadline-seconds", "7", "--memory-mb", "8192")]
+
+
+def test_a_short_deadline_is_no_matter_of_a_replay() -> None:
+    arguments = limit_arguments(ProjectSpec.model_validate({**SPEC, "serve": {"deadline": "0.5s"}}).serve, LEAST_DEADLINE)
+    assert arguments[arguments.index("--deadline-seconds") + 1] == "5"
