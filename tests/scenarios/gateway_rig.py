@@ -108,6 +108,8 @@ class CodeModel:
         self.__dict__ |= state
         if self.behaviour == "slow to load":
             time.sleep(3)
+        if self.behaviour == "crash, and load slowly":
+            time.sleep(1)
 
     def meet(self, rows, trigger):
         """Only an explainer asks for more than 300 rows at once."""
@@ -122,6 +124,8 @@ class CodeModel:
             time.sleep((0.002 if self.behaviour == "slow a row" else 0.006) * rows)
         if self.behaviour == "always slow":
             time.sleep(1.2)
+        if rows == 2 and self.behaviour == "crash, and load slowly":
+            time.sleep(0.5)
         if rows > 300 and self.behaviour == "crash of many":
             os._exit(7)
         if rows > 300 and self.behaviour == "slow of many":
@@ -136,7 +140,7 @@ class CodeModel:
         self.calls += 1
         trigger = bool((frame[:, 0].to_numpy() == 13.0).any())
         self.meet(len(frame), trigger)
-        if trigger and self.behaviour in ("crash", "forks and crashes"):
+        if trigger and self.behaviour in ("crash", "crash, and load slowly", "forks and crashes"):
             os._exit(7)
         if trigger and self.behaviour == "segfault":
             os.kill(os.getpid(), 11)

@@ -13,30 +13,13 @@ from flyball.errors import DeadlinePassed, Fault, FlyballError, ModelFailed, Req
 from flyball.gateway.batches import Answer, Batch, told
 from flyball.gateway.borders import Border
 from flyball.gateway.breaker import fair_seconds
-from flyball.gateway.columns import Table
+from flyball.gateway.deaths import dying_seconds
 from flyball.gateway.metrics import Metrics
+from flyball.gateway.parts import Outcome, Part, Scored, failure_of, prediction_of, rows_of, size_of
 from flyball.gateway.tables import LiveRoute, LiveUnit
 from flyball.gateway.units import LoadedModel
-from flyball.records.captured import Captured, FailureBatch, PredictionBatch
+from flyball.records.captured import Captured, FailureBatch
 
-
-class Part(NamedTuple):
-    """Rows of a batch that one unit is to score."""
-
-    unit: LiveUnit
-    role: str
-    rows: list[int] | None
-    """Which rows; None: all."""
-
-
-class Scored(NamedTuple):
-    scores: list[list[float]]
-    seconds: float
-    table: Table | None
-    """What the unit took; None: make it again from the batch."""
-
-
-Outcome = Scored | ModelFailed
 Steps = Generator[list[Part], list[Outcome], "Answered"]
 
 
@@ -88,14 +71,22 @@ class Answering:
             except StopIteration as done:
                 return done.value  # type: ignore[no-any-return]
 
-    async def beside(self, live: LiveRoute, batch: Batch, until: float | None) -> Answered:
-        """For all others, each unit for itself: in a thread, or in its model's own process. `until`: when the last of the requests gives up, on the loop's clock."""
+    async def beside(self, live: LiveRoute, batch: Batch, until: float | None, bound: float | None = None) -> Answered:
+        """For all others, each unit for itself: in a thread, or in its model's own process. `until`: when the last of the requests gives up, on the loop's
+        clock; `bound`: when they have waited for long enough for a process that dies."""
         steps = self._steps(live, batch)
         asked = next(steps)
         while True:
-            outcomes = await asyncio.gather(*(self.score_beside(live, part, batch, until) for part in asked))
+            hasty = bound is None or (until is not None and until <= bound)
+            ends = until if hasty else bound
+            # One that another unit can stand in for has a share of the callers' time, as ever.
+            scored = (self.score_beside(live, part, batch, ends if part.unit is live.last else until) for part in asked)
+            outcomes = [outcome if hasty else _in_vain(outcome) for outcome in await asyncio.gather(*scored)]
+            if bound is None and any(_died(outcome) for outcome in outcomes):
+                models = [part.unit.model for part in asked]
+                bound = self._now() + max(dying_seconds(model.start_seconds, model.deadline_seconds) for model in models)
             try:
-                asked = steps.send(list(outcomes))
+                asked = steps.send(outcomes)
             except StopIteration as done:
                 return done.value  # type: ignore[no-any-return]
 
@@ -175,6 +166,9 @@ class Answering:
         if begun.done():
             outcome = begun.result()
             self._learn(part.unit, outcome)
+            if _died(outcome) and part.role != "shadow":
+                model = part.unit.model
+                live.queue.deaths.struck(loop.time(), model.start_seconds, model.deadline_seconds)
             return outcome
         runs = not call.cancel()  # one that has not begun never will: calls that nobody waits for must not pile up
         late = _late(part.unit)
@@ -239,7 +233,8 @@ class _Taken:
             return []
         if following is None:
             # The last unit had all of the time that any of the requests had: whether the request's own clock or this call ends first is chance.
-            why = DeadlinePassed("The request's deadline passed before the model answered", asked=True) if failed.late else failed
+            own = failed.late and not failed.died
+            why = DeadlinePassed("The request's deadline passed before the model answered", asked=True) if own else failed
             self._failed.update(dict.fromkeys(rows, why))
             return []
         return [following]
@@ -356,45 +351,20 @@ def refused_at(borders: Sequence[Border], part: Part, batch: Batch) -> ModelFail
     return failed
 
 
-def _late(unit: LiveUnit) -> ModelFailed:
-    failed = ModelFailed(f"{unit.id} did not answer in the time that the request had left")
+def _died(outcome: Outcome) -> bool:
+    return isinstance(outcome, ModelFailed) and outcome.died
+
+
+def _in_vain(outcome: Outcome) -> Outcome:
+    """Where the time had gone to a process's deaths: a 504 would say that it was the caller's haste."""
+    if not isinstance(outcome, ModelFailed) or not outcome.late:
+        return outcome
+    failed = ModelFailed("requests that came together with this one killed the model's process again and again", died=True)
     failed.late = True
     return failed
 
 
-def rows_of(part: Part, batch: Batch) -> Sequence[int]:
-    return range(batch.n) if part.rows is None else part.rows
-
-
-def size_of(part: Part, batch: Batch) -> int:
-    return batch.n if part.rows is None else len(part.rows)
-
-
-def failure_of(live: LiveRoute, part: Part, batch: Batch, failed: ModelFailed, answered_by: str | None) -> FailureBatch:
-    failure = FailureBatch(
-        at_us=batch.at_us,
-        model=live.model,
-        unit=part.unit.id,
-        role=part.role,
-        n=size_of(part, batch),
-        reason=failed.message,
-        answered_by=answered_by,
-    )
-    return failure if live.keeper is None else live.keeper.failure(failure)
-
-
-def prediction_of(live: LiveRoute, part: Part, scored: Scored, batch: Batch, revision: int) -> PredictionBatch:
-    rows, keys = part.rows, batch.keys
-    prediction = PredictionBatch(
-        at_us=batch.at_us,
-        model=live.model,
-        unit=part.unit.id,
-        role=part.role,
-        revision=revision,
-        ids=batch.ids if rows is None else [batch.ids[at] for at in rows],
-        keys=keys if rows is None else [keys[at] for at in rows],
-        columns={} if part.role == "shadow" else (scored.table or batch.taken(rows)).used(part.unit.names),
-        scores=scored.scores,
-        latency_us=int(scored.seconds * 1e6),
-    )
-    return prediction if live.keeper is None else live.keeper.prediction(prediction)
+def _late(unit: LiveUnit) -> ModelFailed:
+    failed = ModelFailed(f"{unit.id} did not answer in the time that the request had left")
+    failed.late = True
+    return failed

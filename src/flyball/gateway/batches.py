@@ -24,7 +24,7 @@ MOMENT_US = 100_000
 class Job:
     """One request that waits for its answer."""
 
-    __slots__ = ("answer", "at_us", "rows", "taken", "trace", "until")
+    __slots__ = ("admitted", "answer", "at_us", "rows", "taken", "trace", "until")
 
     def __init__(self, rows: Rows, at_us: int | None, until: float | None, answer: "asyncio.Future[Answer]") -> None:
         self.rows = rows
@@ -33,6 +33,8 @@ class Job:
         self.until = until
         """On the loop's clock; None: as long as the model takes."""
         self.answer = answer
+        self.admitted = 0.0
+        """To a queue, on the loop's clock."""
         self.taken = False
         """Into a batch: what becomes of it is captured, though nobody may wait for it any more."""
         self.trace = tracing.present()

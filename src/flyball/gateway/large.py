@@ -14,9 +14,10 @@ import msgspec
 import numpy as np
 
 from flyball.errors import Fault, RequestError
-from flyball.gateway.answering import Answered, Part, Scored, gathered
+from flyball.gateway.answering import Answered, gathered
 from flyball.gateway.careful import carefully
 from flyball.gateway.json_faults import count_colons, refuse_repeats
+from flyball.gateway.parts import Part, Scored
 from flyball.gateway.tables import LiveUnit
 from flyball.gateway.validation import Body, RowReader, Rows, checked_ids, counted
 from flyball.records.captured import FailureBatch

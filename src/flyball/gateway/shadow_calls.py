@@ -9,13 +9,13 @@ from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from flyball.errors import ModelFailed
-from flyball.gateway import answering as by
-from flyball.gateway.answering import Answered, Answering, Outcome, Part, Scored, rows_of, size_of
+from flyball.gateway.answering import Answered, Answering, refused_at
 from flyball.gateway.batches import Batch, moments
 from flyball.gateway.borders import Border
 from flyball.gateway.large import SLICE_ROWS_BESIDE, SLICE_SHARE
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.pacing import Pace
+from flyball.gateway.parts import Outcome, Part, Scored, failure_of, prediction_of, rows_of, size_of
 from flyball.gateway.tables import LiveRoute, LiveTable, LiveUnit
 from flyball.gateway.units import LoadedModel
 from flyball.records.captured import Captured
@@ -78,11 +78,11 @@ class ShadowCalls:
             for batch, part, outcome in [*told, *await _shadowed(score, live, asked)]:
                 dropped -= size_of(part, batch)
                 if isinstance(outcome, ModelFailed):
-                    records.append(by.failure_of(live, part, batch, outcome, live.champion.id))
+                    records.append(failure_of(live, part, batch, outcome, live.champion.id))
                     self._metrics.failed(live.model, unit.id, "shadow", size_of(part, batch))
                 elif outcome.scores:
                     self._metrics.scored(live.model, unit.id, "shadow", size_of(part, batch), outcome.seconds)
-                    records.append(by.prediction_of(live, part, outcome, batch, table.revision))
+                    records.append(prediction_of(live, part, outcome, batch, table.revision))
             self._metrics.shadow_dropped.inc(dropped)
         return records
 
@@ -161,7 +161,7 @@ def _apart(borders: Sequence[Border], due: Due) -> tuple[Due, list[tuple[Batch, 
     asked: list[tuple[Batch, Part]] = []
     told: list[tuple[Batch, Part, Outcome]] = []
     for batch, part in due:
-        refused = by.refused_at(borders, part, batch)
+        refused = refused_at(borders, part, batch)
         if refused is None:
             asked.append((batch, part))
             continue

@@ -52,6 +52,8 @@ class LoadedModel:
         """What one row took when it was loaded."""
         self.deadline_seconds = CodeLimits().deadline_seconds
         """Of one call, where it is a code model's: then its process is ended."""
+        self.start_seconds = 0.0
+        """Of its process, as long as it took when it was loaded."""
         self.users = 0
         # A thread of its own (started with the first call that needs it): a slow model holds no other one up.
         self.pool = ThreadPoolExecutor(1, thread_name_prefix="model")
@@ -108,6 +110,7 @@ def load(served: ServedUnit, limits: CodeLimits) -> LoadedModel:
     known = _background(served, found.background)
     warm = ordinary(served.signature, known, 1)
     runtime: Runtime
+    began = perf_counter()
     if served.format is Format.ONNX:
         runtime = OnnxRuntime(found.model, served.signature, limits.deadline_seconds)
     elif served.format is Format.LIGHTGBM:
@@ -118,6 +121,7 @@ def load(served: ServedUnit, limits: CodeLimits) -> LoadedModel:
         runtime = CodeRuntime(package / name, found.manifest.files[name], code, served.signature, warm, limits)
     model = LoadedModel(found.fingerprint, served.signature, runtime, 0)
     model.deadline_seconds, model.begun_rows = limits.deadline_seconds, runtime.begun_rows
+    model.start_seconds = perf_counter() - began
     if model.begun_rows:
         model.pool.submit(int).result()  # its thread stands before a call needs it, when there may be none to be had
     try:

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from flyball.gateway.answering import Part, Scored, _Call
+from flyball.gateway.answering import _Call
 from flyball.gateway.columns import Table
+from flyball.gateway.parts import Part, Scored
 from flyball.gateway.units import LoadedModel
 
 SECONDS = 0.2

@@ -57,12 +57,12 @@ class Counted(Answering):
     under_way = 0
     most = 0
 
-    async def beside(self, live: LiveRoute, batch: Batch, until: float | None) -> Answered:
+    async def beside(self, live: LiveRoute, batch: Batch, until: float | None, bound: float | None = None) -> Answered:
         self.calls += 1
         self.under_way += 1
         self.most = max(self.most, self.under_way)
         try:
-            return await super().beside(live, batch, until)
+            return await super().beside(live, batch, until, bound)
         finally:
             self.under_way -= 1
 

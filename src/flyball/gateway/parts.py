@@ -1,0 +1,67 @@
+"""Rows of a batch that one unit is to score, what became of them, and what is captured of that."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from flyball.errors import ModelFailed
+from flyball.gateway.batches import Batch
+from flyball.gateway.columns import Table
+from flyball.gateway.tables import LiveRoute, LiveUnit
+from flyball.records.captured import FailureBatch, PredictionBatch
+
+
+class Part(NamedTuple):
+    """Rows of a batch that one unit is to score."""
+
+    unit: LiveUnit
+    role: str
+    rows: list[int] | None
+    """Which rows; None: all."""
+
+
+class Scored(NamedTuple):
+    scores: list[list[float]]
+    seconds: float
+    table: Table | None
+    """What the unit took; None: make it again from the batch."""
+
+
+Outcome = Scored | ModelFailed
+
+
+def rows_of(part: Part, batch: Batch) -> Sequence[int]:
+    return range(batch.n) if part.rows is None else part.rows
+
+
+def size_of(part: Part, batch: Batch) -> int:
+    return batch.n if part.rows is None else len(part.rows)
+
+
+def failure_of(live: LiveRoute, part: Part, batch: Batch, failed: ModelFailed, answered_by: str | None) -> FailureBatch:
+    failure = FailureBatch(
+        at_us=batch.at_us,
+        model=live.model,
+        unit=part.unit.id,
+        role=part.role,
+        n=size_of(part, batch),
+        reason=failed.message,
+        answered_by=answered_by,
+    )
+    return failure if live.keeper is None else live.keeper.failure(failure)
+
+
+def prediction_of(live: LiveRoute, part: Part, scored: Scored, batch: Batch, revision: int) -> PredictionBatch:
+    rows, keys = part.rows, batch.keys
+    prediction = PredictionBatch(
+        at_us=batch.at_us,
+        model=live.model,
+        unit=part.unit.id,
+        role=part.role,
+        revision=revision,
+        ids=batch.ids if rows is None else [batch.ids[at] for at in rows],
+        keys=keys if rows is None else [keys[at] for at in rows],
+        columns={} if part.role == "shadow" else (scored.table or batch.taken(rows)).used(part.unit.names),
+        scores=scored.scores,
+        latency_us=int(scored.seconds * 1e6),
+    )
+    return prediction if live.keeper is None else live.keeper.prediction(prediction)
