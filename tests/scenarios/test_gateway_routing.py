@@ -274,6 +274,8 @@ def test_a_gateway_without_a_table_is_alive_and_not_ready(rig, units):
     worker = rig.start()
     assert worker.http.get("/v2/health/live").status_code == 200
     assert worker.http.get("/v2/health/ready").status_code == 503
+    why, stranger = (worker.http.get("/v2/health/ready", headers=host) for host in ({}, {"host": "rebound.test"}))
+    assert (stranger.status_code, "routing" in why.text, "routing" in stranger.text) == (503, True, False)
     assert worker.predict(ROW).status_code == 503
     rig.publish(table(1, units[0]))
     assert worker.reload().status_code == 200

@@ -81,10 +81,10 @@ class Gateway:
         begin = perf_counter()
         door_name, model = "none", ""
         body: Body = b""
-        held = 0
+        held, stranger = 0, False
         self._in_flight += 1
         try:
-            authorization = self._authorization(scope, admin=admin)
+            authorization, stranger = self._authorization(scope, admin=admin)
             door, model, version = routes.find(scope["method"], scope["path"], admin=admin)
             door_name = door.name
             self._tokens.permit(door, authorization)
@@ -116,22 +116,21 @@ class Gateway:
         finally:
             self._in_flight -= 1
             self._held_bytes -= held
-        if scope["path"].startswith("/v2"):
-            response = as_v2_reads(response)
+        response = _as_read(response, scope["path"], stranger=stranger)
         self._metrics.requests.answered(door_name, model, response.status, perf_counter() - begin)
         await self._send(send, response)
 
-    def _authorization(self, scope: Scope, *, admin: bool) -> bytes:
-        """The header; raises HttpRefused. Who asks how we are need not know our name: a kubelet calls every container by its address. It is told 200 or 503,
-        and no page can read that."""
+    def _authorization(self, scope: Scope, *, admin: bool) -> tuple[bytes, bool]:
+        """The header, and whether a stranger asks; raises HttpRefused. Who asks how we are need not know our name: a kubelet calls every container by its
+        address. It is told 200 or 503, and not why, for a page that has our address under a name of its own could read that."""
         try:
-            return self._neighbours.check(scope["headers"])
+            return self._neighbours.check(scope["headers"]), False
         except HttpRefused as refused:
             if refused.http_status != 421 or any(name == b"origin" for name, _ in scope["headers"]):
                 raise
             if not routes.is_probe(scope["method"], scope["path"], admin=admin):
                 raise
-            return b""
+            return b"", True
 
     def _failed(self, door_name: str, model: str, error: Exception) -> None:
         """Count and trace an error by its class: there are as many as errors.py has."""
@@ -255,6 +254,13 @@ _IN_THE_BODY = {
     "labels": 'all goes into the body: {"labels": [{"id": …, "label": …, "observed_at": …}], "model": …}',
 }
 """By door: what is to be written in place of a query."""
+
+
+def _as_read(response: Response, path: str, *, stranger: bool) -> Response:
+    """As whoever asked at that path reads it."""
+    if stranger and response.status >= 400:
+        response = problem(response.status, "This gateway does not serve now.")
+    return as_v2_reads(response) if path.startswith("/v2") else response
 
 
 def _refuse_query(door: str, query: bytes) -> None:

@@ -133,7 +133,11 @@ class WorkerProcess:
 
     def _heard(self, said: bytes, read: Callable[[dict[str, Any]], T]) -> T:
         """With the lock held: an answer."""
-        told = _told(said, read)
+        try:
+            told = _told(said, read)
+        except ModelFailed:  # its model raised: it lives
+            self._deaths = 0
+            raise
         self._deaths = 0
         return told
 
