@@ -69,7 +69,9 @@ SIGNALS: dict[str, Signal] = {
     "improvement.excess": Signal(
         float, "relative rise of the champion's loss in its newest windows; 0 where there is none beyond what windows differ by"
     ),
-    "improvement.rows_since": Signal(int, "labelled rows of the champion since its loss has risen"),
+    "improvement.rows_since": Signal(
+        int, "labelled rows since the loss has risen, under the champion or, while that is not undone, before it"
+    ),
     "champion.age_days": Signal(float, "days since the champion took over"),
     "champion.data_age_days": Signal(
         float, "days since the newest row that the champion was trained on or judged by, its map and its threshold included"
