@@ -13,7 +13,6 @@ from flyball.errors import DeadlinePassed, Fault, FlyballError, ModelFailed, Req
 from flyball.gateway.batches import Answer, Batch, told
 from flyball.gateway.borders import Border
 from flyball.gateway.breaker import fair_seconds
-from flyball.gateway.deaths import dying_seconds
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.parts import Outcome, Part, Scored, failure_of, prediction_of, rows_of, size_of
 from flyball.gateway.tables import LiveRoute, LiveUnit
@@ -81,10 +80,12 @@ class Answering:
             ends = until if hasty else bound
             # One that another unit can stand in for has a share of the callers' time, as ever.
             scored = (self.score_beside(live, part, batch, ends if part.unit is live.last else until) for part in asked)
-            outcomes = [outcome if hasty else _in_vain(outcome) for outcome in await asyncio.gather(*scored)]
-            if bound is None and any(_died(outcome) for outcome in outcomes):
-                models = [part.unit.model for part in asked]
-                bound = self._now() + max(dying_seconds(model.start_seconds, model.deadline_seconds) for model in models)
+            outcomes = [*await asyncio.gather(*scored)]
+            last = [at for at, part in enumerate(asked) if part.unit is live.last]
+            if not hasty:
+                outcomes = [_in_vain(outcome) if at in last else outcome for at, outcome in enumerate(outcomes)]
+            if bound is None and any(_died(outcomes[at]) for at in last):
+                bound = self._now() + live.last.model.dying_seconds
             try:
                 asked = steps.send(outcomes)
             except StopIteration as done:
@@ -166,9 +167,8 @@ class Answering:
         if begun.done():
             outcome = begun.result()
             self._learn(part.unit, outcome)
-            if _died(outcome) and part.role != "shadow":
-                model = part.unit.model
-                live.queue.deaths.struck(loop.time(), model.start_seconds, model.deadline_seconds)
+            if _died(outcome) and part.role != "shadow" and part.unit is live.last:
+                live.queue.deaths.struck(loop.time())
             return outcome
         runs = not call.cancel()  # one that has not begun never will: calls that nobody waits for must not pile up
         late = _late(part.unit)

@@ -258,8 +258,10 @@ _IN_THE_BODY = {
 
 def _as_read(response: Response, path: str, *, stranger: bool) -> Response:
     """As whoever asked at that path reads it."""
-    if stranger and response.status >= 400:
-        response = problem(response.status, "This gateway does not serve now.")
+    if stranger and response.status == 503:
+        response = problem(
+            503, "This gateway does not serve now.", headers=[each for each in response.headers if each[0] == b"retry-after"]
+        )
     return as_v2_reads(response) if path.startswith("/v2") else response
 
 

@@ -1,7 +1,6 @@
-"""A process that dies while others wait: for how long, and until when."""
+"""A process that dies while others wait: until when they do."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from flyball.gateway.batches import Job
 
@@ -19,61 +18,26 @@ def dying_seconds(start_seconds: float, deadline_seconds: float) -> float:
     return DYING_ROUNDS * (start_seconds + deadline_seconds)
 
 
-class _Latest(NamedTuple):
-    """A process that died, on the loop's clock."""
-
-    first: float
-    """Its first death since a call without one."""
-    since: float
-    """Its first death in the call that is being made."""
-    at: float
-    start_seconds: float
-    deadline_seconds: float
-    over: bool = False
-    """The call is."""
-
-
 class Deaths:
-    """Of the processes of one queue's models, used on the event loop only; times are its clock's."""
+    """Of the process of the unit that answers last on a route: nobody stands in for it. Used on the event loop only; times are its clock's."""
 
     def __init__(self) -> None:
-        self._latest: _Latest | None = None
-        """None: none since a call without one."""
+        self._first: float | None = None
+        """Since a call without one; None: there was none."""
+        self._latest = 0.0
 
-    @property
-    def lasting(self) -> bool:
-        """No call has been answered without one since the first."""
-        return self._latest is not None
-
-    def struck(self, now: float, start_seconds: float, deadline_seconds: float) -> None:
-        """A process died in the call that is being made, or was ended. `start_seconds`: of another one; `deadline_seconds`: of a call of its model."""
-        before = self._latest
-        first, since = (now, now) if before is None else (before.first, now if before.over else before.since)
-        self._latest = _Latest(first, since, now, start_seconds, deadline_seconds)
+    def struck(self, now: float) -> None:
+        """It died in the call that is being made, or was ended."""
+        self._first = now if self._first is None else self._first
+        self._latest = now
 
     def called(self, *, died: bool) -> None:
-        """A call has ended, in which one did or did not."""
-        if self._latest is not None:
-            self._latest = self._latest._replace(over=True) if died else None
+        """A call has ended, in which it did or did not."""
+        if not died:
+            self._first = None
 
-    def wait(self, now: float, *, busy: bool) -> float:
-        """Seconds until it has answered what it is asked, and stands again. `busy`: a call is being made; of one in which it dies nobody knows how many of its
-        rows kill: it is held to last as long again as it has, one start at least, and to leave the process dead."""
-        latest = self._latest
-        if latest is None:
-            return 0.0
-        if latest.over or not busy:
-            return max(latest.at + latest.start_seconds - now, 0.0)
-        ends = latest.since + dying_seconds(latest.start_seconds, latest.deadline_seconds)
-        return max(min(max(now - latest.since, latest.start_seconds), ends - now), 0.0) + latest.start_seconds
-
-    def too_long(self, wait: float, patience: float) -> bool:
-        """While its process is started again a request waits for as long as a call of its model may take."""
-        return self._latest is not None and wait > min(patience, self._latest.deadline_seconds)
-
-    def bound(self, jobs: Sequence[Job]) -> float | None:
-        """When a call for these is to end: they have waited for calls in which it died. None: they have not."""
-        latest = self._latest
-        if latest is None:
+    def bound(self, jobs: Sequence[Job], longest: float) -> float | None:
+        """When a call for these is to end, some of which have waited for calls in which it died. None: none have. `longest`: as `dying_seconds`."""
+        if self._first is None or all(job.admitted > self._latest for job in jobs):
             return None
-        return max(latest.first, *(job.admitted for job in jobs)) + dying_seconds(latest.start_seconds, latest.deadline_seconds)
+        return max(self._first, *(job.admitted for job in jobs)) + longest

@@ -6,7 +6,6 @@ company. Beside the loop it is what came while the call before was running.
 
 import asyncio
 import functools
-import math
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
@@ -23,7 +22,7 @@ from flyball.gateway.lanes import Lanes, failed_once, is_long, row_seconds
 from flyball.gateway.large import LARGE_ROWS, SLICE_ROWS, SLICE_ROWS_BESIDE, SLICE_SHARE, ArrayRows, Kept, Sliced, kept
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.pacing import Pace
-from flyball.gateway.queueing import REFUSAL_SECONDS, Queue
+from flyball.gateway.queueing import MAX_WAIT_SECONDS, REFUSAL_SECONDS, Queue
 from flyball.gateway.shadows import ShadowJob, Shadows
 from flyball.gateway.tables import LiveRoute, LiveTable, Tables
 from flyball.gateway.validation import Rows
@@ -95,8 +94,9 @@ class Inference:
         """The route, if it has room for one more request. Raises as `route` does, Overloaded, and HttpRefused 503 while the model is stopped."""
         table, live = self.route(model)
         self.check_answers(live)
+        now = self._clocks.loop()
         for lane in self._lanes_of(live):
-            wait = lane.queue.too_long(self._clocks.loop())
+            wait = lane.queue.too_long(now)
             if wait is not None:
                 self._metrics.shed(live.model, "queue")
                 self._charge(table, lane, REFUSAL_SECONDS)
@@ -148,7 +148,7 @@ class Inference:
         """The answer, its records handed over. `at_us`: the event time of a simulated clock. Raises ModelFailed, Overloaded, DeadlinePassed, CallerGone."""
         loop = asyncio.get_running_loop()
         now = loop.time()
-        patience = math.inf if caller.until is None else caller.until - now
+        patience = MAX_WAIT_SECONDS if caller.until is None else min(caller.until - now, MAX_WAIT_SECONDS)
         if patience <= 0:
             raise DeadlinePassed("The request's deadline had passed when it arrived")
         if not self._simulated:
@@ -340,7 +340,7 @@ class Inference:
         until = None if any(job.until is None for job in batch.jobs) else max(job.until or 0.0 for job in batch.jobs)
         try:
             try:
-                answered = await self._answering.beside(live, batch, until, live.queue.deaths.bound(batch.jobs))
+                answered = await self._answering.beside(live, batch, until, None if self._simulated else live.bound(batch.jobs))
                 shadows = self._shadows.calls.records(table, live, [(batch, answered)], at_once=True) if self._simulated else None
                 shadowed = [] if shadows is None else await shadows
                 took = self._clocks.loop() - began

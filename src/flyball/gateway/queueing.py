@@ -84,13 +84,12 @@ class Queue:
         self.call_rows, self._most, self.deaths = before.call_rows, before._most, before.deaths  # noqa: SLF001 - of its own kind
         self._before = before if before.rows + before.busy_rows + before.ahead() else None
 
-    def too_long(self, now: float, patience: float = math.inf, n_rows: int | None = None, coming: int = 0) -> float | None:
-        """Seconds of work before a request where that is more than `patience` or MAX_WAIT_SECONDS, or where too much waits; None: there is room. Costs
-        nothing, so it is asked before a body is read: a refusal must be cheaper than an answer. `n_rows`: None: as many as those that wait have, for a full
+    def too_long(
+        self, now: float, patience: float = MAX_WAIT_SECONDS, n_rows: int | None = None, coming: int = 0
+    ) -> float | None:
+        """Seconds of work before a request where that is more than `patience`, or where too much waits; None: there is room. Costs nothing, so it is
+        asked before a body is read: a refusal must be cheaper than an answer. `n_rows`: None: as many as those that wait have, for a full
         queue lacks the last of a request's rows, and each would be read to be told so. `coming`: requests before this one that nobody has read yet."""
-        restart = self.deaths.wait(now, busy=self.busy_rows > 0)
-        dying = self.deaths.too_long(restart, patience)
-        patience = min(patience, MAX_WAIT_SECONDS)
         if not self.rows:
             self._empty_at = now
         elif self.on_loop and not self.busy_rows and now - self._empty_at > STANDING_SECONDS:
@@ -103,20 +102,17 @@ class Queue:
             n_rows = self._usual if self._jobs else 0
         crowded = self.busy_rows > 0 and len(self._jobs) + coming >= MAX_WAITING_REQUESTS
         full = wait > patience or crowded or self.rows + more + n_rows > MAX_QUEUED_ROWS
-        return wait + restart if dying or (full and (waiting or coming)) else None
+        return wait if full and (waiting or coming) else None
 
     def refusal(self, wait: float) -> Overloaded:
         """Of a request that would wait for so long."""
-        waiting = self._waiting()
         return Overloaded(
             429,
-            f"The process of {self._model} is being started again"
-            if self.deaths.lasting and not waiting
-            else f"{waiting} rows wait for {self._model} already, some {wait:.2g} s of work",
+            f"{self._waiting()} rows wait for {self._model} already, some {wait:.2g} s of work",
             retry_after=min(max(math.ceil(wait), 1), 60),
         )
 
-    def check_room(self, now: float, patience: float = math.inf, n_rows: int | None = None) -> None:
+    def check_room(self, now: float, patience: float = MAX_WAIT_SECONDS, n_rows: int | None = None) -> None:
         """Raises Overloaded, with when to try again, where a request would wait for too long."""
         wait = self.too_long(now, patience, n_rows)
         if wait is not None:
@@ -134,7 +130,7 @@ class Queue:
 
     def admit(self, job: Job, now: float) -> None:
         """Take it, or raise Overloaded."""
-        self.check_room(now, math.inf if job.until is None else job.until - now, job.rows.n)
+        self.check_room(now, MAX_WAIT_SECONDS if job.until is None else min(job.until - now, MAX_WAIT_SECONDS), job.rows.n)
         job.admitted = now
         self._jobs.append(job)
         self.rows += job.rows.n

@@ -13,6 +13,7 @@ import msgspec
 from flyball.capture.keeping import Keeper
 from flyball.errors import ArtifactDamaged, Conflict, FlyballError, HttpRefused, StoreUnavailable
 from flyball.gateway.arms import ArmKeys
+from flyball.gateway.batches import Job
 from flyball.gateway.breaker import Breaker
 from flyball.gateway.keepers import Keepers
 from flyball.gateway.problems import no_table
@@ -134,6 +135,11 @@ class LiveRoute:
         for lane, then in zip(self.lanes, before.lanes, strict=True):
             if lane.answering == then.answering:
                 lane.queue.go_on_from(then.queue)
+
+    def bound(self, jobs: Sequence[Job]) -> float | None:
+        """As of the queue's deaths; None, too, where others may be asked before the last unit."""
+        alone = self.last is self.champion and self.canary is None and not self.arms
+        return self.queue.deaths.bound(jobs, self.last.model.dying_seconds) if alone else None
 
     @property
     def lanes(self) -> tuple["LiveRoute", ...]:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from flyball.errors import ArtifactDamaged, ModelFailed
+from flyball.gateway.deaths import dying_seconds
 from flyball.gateway.runtimes.code import CodeRuntime
 from flyball.gateway.runtimes.contract import CodeLimits, Columns, Runtime, ordinary
 from flyball.gateway.runtimes.lightgbm import LightgbmRuntime
@@ -57,6 +58,11 @@ class LoadedModel:
         self.users = 0
         # A thread of its own (started with the first call that needs it): a slow model holds no other one up.
         self.pool = ThreadPoolExecutor(1, thread_name_prefix="model")
+
+    @property
+    def dying_seconds(self) -> float:
+        """For those who wait behind its process's death."""
+        return dying_seconds(self.start_seconds, self.deadline_seconds)
 
     def close(self) -> None:
         """May wait for a worker's last call: run it in a thread."""

@@ -6,6 +6,7 @@ import pytest
 
 from flyball.errors import Overloaded
 from flyball.gateway.batches import Job
+from flyball.gateway.deaths import Deaths
 from flyball.gateway.queueing import MAX_BATCH_ROWS, MAX_QUEUED_ROWS, MAX_WAITING_REQUESTS, REFUSING, STANDING_SECONDS, Queue
 from flyball.gateway.validation import Rows
 
@@ -189,42 +190,19 @@ def test_what_calls_waited_for_a_process_that_died_is_not_taken_for_their_rows()
     assert queue.cost.row_seconds == pytest.approx(0.01)
 
 
-def test_a_process_that_is_started_again_is_waited_for_as_long_as_a_call_of_its_may_take():
-    queue = Queue("shop", on_loop=False)
-    queue.learn(1, 0.01, 0.01)
-    queue.busy_rows = 24
-    queue.deaths.struck(10.0, 0.6, 5.0)
-    assert queue.too_long(10.1) is None
-    assert queue.too_long(10.1, patience=0.5) == pytest.approx(1.2 + 24 * 0.01)
-    queue.deaths.struck(12.0, 0.6, 5.0)
-    assert queue.too_long(14.6) == pytest.approx(4.6 + 0.6 + 24 * 0.01), "it goes on dying since 10.0"
-    queue.busy_rows = 0
-    queue.learn(24, 6.0, 0.1, died=True)
-    assert queue.too_long(16.0, patience=0.5) is None, "it stands again: an estimate refuses nobody for ever"
-    queue.deaths.struck(16.0, 3.0, 2.0)
-    queue.learn(1, 0.1, 0.0, died=True)
-    assert queue.too_long(16.5) == pytest.approx(2.5)
-    assert "is being started again" in queue.refusal(2.5).message
-    assert queue.too_long(17.5) is None
-    queue.deaths.struck(17.5, 3.0, 2.0)
-    queue.learn(1, 0.1, 0.1)
-    assert queue.too_long(17.6) is None, "it has answered"
-
-
 def test_calls_behind_one_in_which_a_process_died_end_as_it_would_have():
-    queue = Queue("shop", on_loop=False)
-    waited, came = job(), job()
-    queue.admit(waited, 9.0)
-    assert queue.deaths.bound([waited]) is None
-    queue.deaths.struck(10.0, 0.5, 1.0)
-    queue.learn(1, 2.0, 0.1, died=True)
-    queue.admit(came, 11.0)
-    assert (queue.deaths.bound([waited]), queue.deaths.bound([waited, came])) == (13.0, 14.0)
-    queue.deaths.struck(14.0, 0.5, 1.0)
-    queue.learn(1, 2.0, 0.1, died=True)
-    assert queue.deaths.bound([waited]) == 13.0, "it has gone on dying since then"
-    queue.learn(1, 0.1, 0.1)
-    assert queue.deaths.bound([waited]) is None
+    deaths, waited, came = Deaths(), job(), job()
+    waited.admitted, came.admitted = 9.0, 11.0
+    assert deaths.bound([waited], 3.0) is None
+    deaths.struck(10.0)
+    assert (deaths.bound([waited], 3.0), deaths.bound([waited, came], 3.0)) == (13.0, 14.0)
+    assert deaths.bound([came], 3.0) is None, "it has waited for none that died"
+    deaths.struck(14.0)
+    deaths.called(died=True)
+    assert deaths.bound([waited], 3.0) == 13.0, "it has gone on dying since then"
+    assert deaths.bound([came], 3.0) == 14.0
+    deaths.called(died=False)
+    assert deaths.bound([waited], 3.0) is None
 
 
 def test_what_a_process_took_to_be_given_up_is_learned():
