@@ -41,7 +41,7 @@ def lacking(rule: Rule, situation: AutopilotSituation, incidents: tuple[int, ...
         return f"{named(pipes)} is taken for infrastructure, which no model mends"
     since_alone = rule.history == "since_change" or rule.entrants == ("since",)
     if since_alone and situation.changed_since is None:
-        return "nothing that stands, no finding and no rise of the loss, says since when something has changed"
+        return "no finding that stands says since when something has changed"
     if rule.entrants == ("earlier",) and not situation.earlier:
         return "there is no earlier verified unit that answers otherwise than the champion"
     if rule.action in TOURNAMENTS and not _able(rule, situation, _kind(rule, situation, incidents)):
