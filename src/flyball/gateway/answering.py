@@ -76,20 +76,21 @@ class Answering:
         steps = self._steps(live, batch)
         asked = next(steps)
         while True:
-            hasty = bound is None or (until is not None and until <= bound)
-            ends = until if hasty else bound
-            # One that another unit can stand in for has a share of the callers' time, as ever.
-            scored = (self.score_beside(live, part, batch, ends if part.unit is live.last else until) for part in asked)
-            outcomes = [*await asyncio.gather(*scored)]
-            last = [at for at, part in enumerate(asked) if part.unit is live.last]
-            if not hasty:
-                outcomes = [_in_vain(outcome) if at in last else outcome for at, outcome in enumerate(outcomes)]
-            if bound is None and any(_died(outcomes[at]) for at in last):
-                bound = self._now() + live.last.model.dying_seconds
+            outcomes = [*await asyncio.gather(*(self._within(live, part, batch, until, bound) for part in asked))]
+            if any(part.unit is live.last and _died(outcome) for part, outcome in zip(asked, outcomes, strict=True)):
+                now = self._now()
+                live.queue.deaths.struck(now)
+                bound = now + live.last.model.dying_seconds if bound is None else bound
             try:
                 asked = steps.send(outcomes)
             except StopIteration as done:
                 return done.value  # type: ignore[no-any-return]
+
+    async def _within(self, live: LiveRoute, part: Part, batch: Batch, until: float | None, bound: float | None) -> Outcome:
+        """`bound` is of the unit that nobody stands in for: any other has a share of the callers' time, as ever."""
+        if bound is None or part.unit is not live.last or (until is not None and until <= bound):
+            return await self.score_beside(live, part, batch, until)
+        return _in_vain(await self.score_beside(live, part, batch, bound))
 
     def _steps(self, live: LiveRoute, batch: Batch) -> Steps:
         """Each round: score the parts; halve what failed between requests; give what still fails to the next unit."""
@@ -167,8 +168,6 @@ class Answering:
         if begun.done():
             outcome = begun.result()
             self._learn(part.unit, outcome)
-            if _died(outcome) and part.role != "shadow" and part.unit is live.last:
-                live.queue.deaths.struck(loop.time())
             return outcome
         runs = not call.cancel()  # one that has not begun never will: calls that nobody waits for must not pile up
         late = _late(part.unit)
