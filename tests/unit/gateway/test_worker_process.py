@@ -234,3 +234,14 @@ def test_one_that_dies_of_everything_is_started_again_with_growing_pauses(asleep
     assert asyncio.run(back(process)) == "again"
     assert dies(process)
     assert process.call({"of": 1}, 1000, scores) == 1, "it has answered since"
+
+
+def test_one_whose_model_raises_between_does_not_die_of_everything(asleep, monkeypatch):
+    monkeypatch.setattr("flyball.gateway.runtimes.worker_process.DEATHS_IN_A_ROW", 2)
+    process = asleep()
+    for _ in range(3):
+        assert dies(process)
+        assert dies(process)
+        with pytest.raises(ModelFailed, match="the model raised no"):
+            process.call({"raise": "no"}, 1000, scores)
+    assert process.call({"of": 1}, 1000, scores) == 1

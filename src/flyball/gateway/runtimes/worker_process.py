@@ -132,12 +132,12 @@ class WorkerProcess:
             raise self._lost(process, broken) from broken
 
     def _heard(self, said: bytes, read: Callable[[dict[str, Any]], T]) -> T:
-        """With the lock held: an answer."""
-        try:
-            told = _told(said, read)
-        except ModelFailed:  # its model raised: it lives
+        """With the lock held: an answer. Raises ModelFailed where the code raised: the worker lives, and there is nothing to restart."""
+        answer = _read(said)
+        if "error" in answer:
             self._deaths = 0
-            raise
+            raise ModelFailed(f"the model raised {str(answer['error'])[:300]}")
+        told = read(answer)
         self._deaths = 0
         return told
 
@@ -235,14 +235,6 @@ def _read(said: bytes) -> dict[str, Any]:
         return msgspec.msgpack.decode(said, type=dict[str, Any])
     except RecursionError as deep:
         raise msgspec.DecodeError(f"it answered what cannot be read: {deep}") from deep
-
-
-def _told(said: bytes, read: Callable[[dict[str, Any]], T]) -> T:
-    """Raises ModelFailed where the code raised: the worker lives, and there is nothing to restart."""
-    answer = _read(said)
-    if "error" in answer:
-        raise ModelFailed(f"the model raised {str(answer['error'])[:300]}")
-    return read(answer)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
