@@ -39,7 +39,8 @@ from flyball.spec import ProjectSpec, ReplaySpec, words
 from flyball.wiring.environment import plain_environment, secret_of
 from flyball.wiring.worlds import Home, replayed_world
 
-LEAST_DEADLINE = timedelta(seconds=5)
+LEAST_REPLAYED_DEADLINE = timedelta(seconds=5)
+"""Of a model's call: what this machine has to do beside a replay is no matter of the history."""
 BEGINNING = datetime.fromisoformat("0001-01-01T00:00:00+00:00")
 FAR = datetime.fromisoformat("9999-01-01T00:00:00+00:00")
 
@@ -187,9 +188,10 @@ def columns_of(home: Home) -> Columns:
 
 
 def gateway_of(home: Home) -> GatewayProcess:
-    """On a simulated clock; what it reads at once, and what a model may take, is as of the project's own, but for a short deadline: what this machine has to do
-    beside the replay is no matter of the history."""
-    return GatewayProcess(home.state_dir, arguments=("--clock", "request", *limit_arguments(home.spec.serve, LEAST_DEADLINE)))
+    """On a simulated clock; what it reads at once, and what a model may take, is as of the project's own, but for a short deadline."""
+    return GatewayProcess(
+        home.state_dir, arguments=("--clock", "request", *limit_arguments(home.spec.serve, LEAST_REPLAYED_DEADLINE))
+    )
 
 
 def _live(home: Home, plan: ReplaySpec, history: History, say: Say, files: ReplayFiles, shared_steps: Path) -> Lived:

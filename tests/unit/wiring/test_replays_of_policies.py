@@ -10,7 +10,7 @@ from flyball.adapters.gateway_limits import limit_arguments
 from flyball.adapters.replay_children import Ended, write_order
 from flyball.errors import NotFound, OperatorError
 from flyball.spec import ProjectSpec
-from flyball.wiring.replay import LEAST_DEADLINE, gateway_of, replays_dir
+from flyball.wiring.replay import LEAST_REPLAYED_DEADLINE, gateway_of, replays_dir
 from flyball.wiring.replay_policies import POLICIES, STATE, failed_of
 from flyball.wiring.replays import lived_home
 from flyball.wiring.worlds import Home
@@ -89,5 +89,7 @@ def test_a_replays_gateway_has_the_limits_of_the_projects_own(home: Home, monkey
 
 
 def test_a_short_deadline_is_no_matter_of_a_replay() -> None:
-    arguments = limit_arguments(ProjectSpec.model_validate({**SPEC, "serve": {"deadline": "0.5s"}}).serve, LEAST_DEADLINE)
+    arguments = limit_arguments(
+        ProjectSpec.model_validate({**SPEC, "serve": {"deadline": "0.5s"}}).serve, LEAST_REPLAYED_DEADLINE
+    )
     assert arguments[arguments.index("--deadline-seconds") + 1] == "5"
