@@ -74,6 +74,24 @@ def threshold(answers: Answers) -> Alarm:
     return lambda look: bool(_blocks(answers, look.champion)[look.mature - 1] > upper)
 
 
+def newest_best(answers: Answers, delay: int) -> Answered:
+    """Far more than anybody may do: at the end of every block a model on all rows and on each recent window, and whichever of all so far lost least on the
+    newest mature block answers the next one, fitted once more with that block. It knows all that labels say, and not the future."""
+    first, blocks = Window(0, FIRST), answers.stream.blocks
+    champion, losses, fits = first, [], dict.fromkeys([first])
+    for t in range(FIRST, blocks):
+        losses.append(_blocks(answers, champion)[t])
+        mature = t + 1 - delay
+        if t + 1 < blocks and mature > FIRST:
+            known = [first, *(window_at(end, size) for end in range(FIRST + 1, mature) for size in WINDOWS)]
+            best = min(known, key=lambda window: _blocks(answers, window)[mature - 1])
+            newest = best.last == mature - 1 and best != first
+            champion = window_at(mature, 0 if best.first == 0 else best.last - best.first) if newest else best
+            fits.update(dict.fromkeys([*known, champion]))
+    made = tuple(fits)[1:]
+    return Answered(np.array(losses), made, len(made), len(made))
+
+
 def at_random(answers: Answers, delay: int, number: int, seed: int) -> Answered:
     """`number` retrainings on all rows at random times; losses are means over draws."""
     draw = np.random.default_rng([seed, delay, number])

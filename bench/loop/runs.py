@@ -16,6 +16,8 @@ from bench.loop.streams import FIRST, Floats, Stream, load
 from bench.monitoring.peers import Missing
 
 AUTOPILOT, NEVER, EVERY, RANDOM = "autopilot", "never", "every 1, all", "random, all"
+NEWEST_BEST = "best of the newest block"
+"""No way to govern, since it fits a hundred models: how near the oracle one comes who must see a change before following it."""
 NAMES = {0: "all", **{size: f"recent {size}" for size in governors.RECENT}}
 HERE = Path(__file__).parent
 RULES = (
@@ -95,6 +97,7 @@ def _run(answers: Answers, stream: Stream, at: tuple[int, int], root: Path, rive
 
 def _ways(answers: Answers, delay: int, river: governors.River | None) -> Iterator[tuple[str, Callable[[], Answered]]]:
     yield NEVER, lambda: governors.never(answers)
+    yield NEWEST_BEST, lambda: governors.newest_best(answers, delay)
     for size, words in NAMES.items():
         for period in governors.PERIODS:
             alarm = governors.periodic(period)
