@@ -19,7 +19,7 @@ from flyball.adapters.environment import refuse_change
 from flyball.adapters.packages import LocalPackages
 from flyball.adapters.steps.apart import Apart, length_of
 from flyball.adapters.steps.evaluate import answers_of, answers_of_trained
-from flyball.adapters.steps.mended import LEAST_ROWS, mapped, thresholded, wrong_costs
+from flyball.adapters.steps.mended import LEAST_ROWS, mapped, thresholded
 from flyball.adapters.steps.recipes import PLAIN, Recipe
 from flyball.adapters.steps.situation import Rows, Run, divided, read_rows
 from flyball.adapters.steps.train import digest_at, takes_weights, train
@@ -39,7 +39,7 @@ from flyball.records.routing import ServedUnit
 from flyball.records.signature import Signature
 from flyball.records.tournaments import Entrant, Standings, TournamentOrder
 from flyball.spec.fields import format_duration, parse_duration
-from flyball.stats.losses import bounded_loss
+from flyball.stats.losses import bounded_loss, wrong_costs
 
 STEP = "tournament"
 CODE_VERSION = 8
