@@ -8,9 +8,12 @@ from flyball.control.replay_comparison import ComparisonReport, PolicyLine, Poli
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+LEGEND = "+ a retraining, * the best of its month, in brackets: not ranked, for not all rows were answered"
+"""Below the tables: titles are for terminals alone."""
+
 
 def comparison_report(report: ComparisonReport, plain: bool) -> "RenderableType":  # noqa: FBT001 - Screen.answer's shape
-    return draw.page([_months(report, plain=plain), _sums(report, plain=plain), _figures(report)])
+    return draw.page([_months(report, plain=plain), _sums(report, plain=plain), draw.text(LEGEND), _figures(report)])
 
 
 def _months(report: ComparisonReport, *, plain: bool) -> "RenderableType":
@@ -18,7 +21,7 @@ def _months(report: ComparisonReport, *, plain: bool) -> "RenderableType":
     months = zip(*(line.months for line in report.policies), strict=True)
     rows: list[list[draw.Cell]] = [[cells[0].start, *map(_cell, cells)] for cells in months]
     rows.append(["mean", *(_of_ranked(line, line.value) for line in report.policies)])
-    title = f"{report.metric} by month (* best, + a retraining, in brackets: not all rows answered)"
+    title = f"{report.metric} by month"
     return draw.table(("month", *names), rows, plain=plain, title=title, right=names)
 
 
@@ -36,7 +39,7 @@ def _sums(report: ComparisonReport, *, plain: bool) -> "RenderableType":
         [(line.name, "bold green" if line.name == report.best else "bold"), line.words, *_sum(report, line)]
         for line in report.policies
     ]
-    return draw.table(("policy", "", *heads), rows, plain=plain, title="What each came to (in brackets: not ranked)", right=heads)
+    return draw.table(("policy", "", *heads), rows, plain=plain, title="What each came to", right=heads)
 
 
 def _sum(report: ComparisonReport, line: PolicyLine) -> list[str]:

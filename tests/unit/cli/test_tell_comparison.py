@@ -45,3 +45,9 @@ def test_a_policy_that_only_waited_or_whose_breaker_was_open_is_told_as_that() -
     assert "other: d-000007 of 2013-03-04 05:00: ask retrain model:m, and nobody answered" in words
     assert "stopped did nothing more since 2013-04-04: 3 actions failed in a row" in words
     assert "nobody answered" not in told(OTHER, NEVER)
+
+
+def test_what_the_marks_mean_is_said_in_a_pipe_too() -> None:
+    words = told(NEVER, OTHER)
+    assert "* " in words
+    assert words.splitlines().count(tell_comparison.LEGEND) == 1
