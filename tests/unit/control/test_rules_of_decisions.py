@@ -20,7 +20,7 @@ from flyball.release.policy import GuardRule, ReleasePolicy, ShadowRule, StepRul
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
-RULES = 3
+RULES = 4
 DIGESTS = {
     "autopilot": "4be44177864e37c63b3f026b46fe9098e3436c6d782e24739840189cb7d83372",
     "gates": "03336bd48c886cafde80dda9466f44f13f36e029f81268f201b05256f146ad2b",
