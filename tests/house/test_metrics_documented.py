@@ -1,8 +1,9 @@
-"""Every metric is in the reference, and dashboards and alerts ask only for metrics that a gateway has."""
+"""Every metric is in the reference, and dashboards and alerts ask only for metrics that a gateway or the control process has."""
 
 import json
 import re
 import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
 
 import prometheus_client
@@ -10,6 +11,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from flyball.control.reports import StatusReport
 from flyball.gateway.capture_writer import NoCapture
 from flyball.gateway.keepers import Keepers
 from flyball.gateway.metrics import Metrics
@@ -17,11 +19,18 @@ from flyball.gateway.runtimes.contract import CodeLimits
 from flyball.gateway.scraping import exposition_of
 from flyball.gateway.tables import Tables
 from flyball.gateway.units import Shelf
+from flyball.web import metrics as control
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference" / "metrics.md"
 ALERTS = ROOT / "deploy" / "prometheus" / "flyball-alerts.yml"
-DASHBOARD = ROOT / "deploy" / "grafana" / "flyball-gateway.json"
+DASHBOARDS = sorted((ROOT / "deploy" / "grafana").glob("*.json"))
+
+
+STATUS = StatusReport(
+    project="shop", model="shop", at=datetime(2026, 3, 1, tzinfo=UTC), controller_alive=True, champion_unit=None, champion_version=None,
+    champion_since=None, release=None, gateways=(), windows=(), findings=(), approvals=(), jobs=(), ledger_seq=1, ledger_hash="", capture_lost=0,
+)  # fmt: skip
 
 
 def exposed() -> dict[str, str]:
@@ -32,7 +41,7 @@ def exposed() -> dict[str, str]:
     metrics.watch_shadows(lambda: 0)
     nowhere = Path("nowhere")
     metrics.watch_tables(Tables(nowhere, Shelf(CodeLimits()), 1, lambda _: None, Keepers(nowhere, bytes)))
-    text = exposition_of({"0": metrics.exposition().decode()}).decode()
+    text = exposition_of({"0": metrics.exposition().decode()}).decode() + control.exposition(STATUS).decode()
     return {family.name: family.type for family in text_string_to_metric_families(text)}
 
 
@@ -56,19 +65,23 @@ def shown(name: str) -> str:
 
 @pytest.mark.parametrize("name", sorted(FAMILIES))
 def test_every_metric_is_in_the_reference(name: str) -> None:
-    assert f"| `{shown(name)}` |" in REFERENCE.read_text(encoding="utf-8")
+    assert shown(name) in listed()
+
+
+def listed() -> list[str]:
+    rows = re.findall(r"^\| (`(?:flyball|process)_.*?) \|", REFERENCE.read_text(encoding="utf-8"), re.MULTILINE)
+    return [name for row in rows for name in re.findall(r"`(\w+)`", row)]
 
 
 def test_the_reference_has_no_metric_that_does_not_exist() -> None:
-    listed = re.findall(r"^\| `((?:flyball|process)_\w+)`", REFERENCE.read_text(encoding="utf-8"), re.MULTILINE)
-    assert sorted(listed) == sorted(shown(name) for name in FAMILIES)
+    assert sorted(listed()) == sorted(shown(name) for name in FAMILIES)
 
 
 def queries() -> list[str]:
     rules = [rule["expr"] for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]]
-    dashboard = json.loads(DASHBOARD.read_text())
-    panels = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", ())]
-    variables = [each["query"] for each in dashboard["templating"]["list"]]
+    dashboards = [json.loads(path.read_text()) for path in DASHBOARDS]
+    panels = [target["expr"] for each in dashboards for panel in each["panels"] for target in panel.get("targets", ())]
+    variables = [variable["query"] for each in dashboards for variable in each["templating"]["list"]]
     return [*rules, *panels, *variables]
 
 
@@ -81,6 +94,7 @@ def test_dashboard_and_alerts_ask_for_metrics_that_exist() -> None:
 def test_the_dashboard_shows_and_the_alerts_cover_what_an_operator_must_not_miss() -> None:
     rules = {rule["alert"] for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]}
     assert {"FlyballCaptureLost", "FlyballErrors", "FlyballCircuitOpen", "FlyballWorkerDown", "FlyballTableRefused"} <= rules
+    assert {"FlyballControlUnreachable", "FlyballControlStands", "FlyballFinding", "FlyballQuestion", "FlyballBreaker"} <= rules
     asked = {name for query in queries() for name in re.findall(r"\bflyball_[a-z_]+", query)}
     assert {name for name in samples() if name.startswith("flyball_") and not name.endswith(("_sum", "_count"))} - asked == set()
 

@@ -15,9 +15,10 @@ from flyball.autopilot.case import Case
 from flyball.cli import tell_findings, tell_status
 from flyball.control import diagnoses, findings, incidents, queries
 from flyball.control.standing import puts_of
-from flyball.control.world import draft
+from flyball.control.world import draft, put
 from flyball.records import codec
 from flyball.records.diagnosis import Diagnosis
+from flyball.records.effects import Effect
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, FindingKind, IncidentKind
 from flyball.web import pages
@@ -179,3 +180,19 @@ def test_an_incident_that_cannot_be_diagnosed_keeps_no_later_one_from_it_and_is_
     project.clock.sleep(timedelta(minutes=1))
     looks.look(project.champion())
     assert sorted(diagnoses.known(project.door)) == [1, 2, 3]
+
+
+def test_a_release_that_was_measured_to_better_the_loss_is_not_blamed_for_the_next_change(tmp_path: Path) -> None:
+    project = project_of(tmp_path)
+    champion, world = project.champion(), project.engine.world
+    gain = Evidence(name="loss", value=-0.2, lower=-0.25, upper=-0.15, n=900)
+    effect = Effect(
+        release=champion.release, decision="d-000001", action="recalibrate", new=champion.unit, old="u0", at=champion.since,
+        predicted=gain, realised=gain,
+    )  # fmt: skip
+    world.record(draft(project.clock.now(), "effect.realised", "effect:r", {}, (put("effect", champion.release, effect),)))
+    project.turned = 0.5
+    rivals = {each.kind: each for each in told(project).hypotheses}
+    words = "on 900 rows that both answered this champion lost 0.2000 less a row than the unit before"
+    assert words in rivals[IncidentKind.BAD_RELEASE].speaks_against
+    project.holds()

@@ -94,6 +94,30 @@ def test_of_the_units_of_a_version_the_one_that_was_seen_to_serve_answers_else_t
     assert project.engine.stopping._fallback(champion.unit, champion.verified[1:]) == (others[-1].id, "")
 
 
+def test_a_bad_map_of_the_version_that_is_named_makes_way_for_the_unit_of_it_that_served_before(
+    tmp_path: Path,
+) -> None:
+    change = {"name": "map", "when": "window.predictions > 30", "do": "recalibrate", "cooldown": "300d"}
+    project = project_of(tmp_path, change, serve={"fallback": 1})
+    first = project.version(Model(wrong=0.35))
+    project.live(4 * DAY, rows=40)
+    champion, stopping = project.champion(), project.engine.stopping
+    mapped = project.engine.shelf.unit(champion.unit)
+    assert (mapped.version, mapped.calibration is None, champion.verified) == (1, False, (first, mapped.id))
+    assert ordered(project, "stop_serving", "a bad map").words == f"shop is stopped: a bad map; {first} answers instead"
+    assert project.answering() == first
+    ordered(project, "resume_serving")
+    assert project.answering() == mapped.id
+    assert stopping._fallback(first, champion.verified) == (mapped.id, ""), "a map answers before nobody does"
+    world, why_not = project.engine.world, "serve.fallback is version 1, which is what is stopped"
+    for again in (altered(mapped, "another policy"), altered(mapped, mapped.policy_digest, calibration=None, threshold=0.42)):
+        world.record(draft(world.now(), "test.made", "x", {}, (put("unit", again.id, again),)))
+        assert stopping._fallback(again.id, (mapped.id,)) == ((None, why_not) if again.calibration else (mapped.id, ""))
+        assert stopping._fallback(mapped.id, (again.id,)) == ((None, why_not) if again.calibration else (again.id, ""))
+        assert stopping._fallback(mapped.id, ()) == (None, why_not)
+    project.holds()
+
+
 @pytest.mark.parametrize(
     ("fallback", "why"), [(7, "version 7, which is not registered"), (1, "version 1, which is what is stopped")]
 )

@@ -4,22 +4,24 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from engine_world import AT_ONCE, DAY, Model, Project, spec_of
 
-from flyball.control import bounds, commands, decisions, explaining, findings, job_story, queries, remedies
+from flyball.control import bounds, commands, decisions, explaining, findings, job_story, queries, remedies, taken_back
 from flyball.control.remedies import Acts
 from flyball.control.standing import puts_of
 from flyball.control.windows import SignalHistory
-from flyball.control.world import draft, micros
+from flyball.control.world import draft, micros, put
 from flyball.errors import NotFound
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, FindingKind
 from flyball.records.jobs import Job, JobStatus
-from flyball.records.release import Phase, Replayed
-from flyball.records.tournaments import Tournament
+from flyball.records.release import Phase, ReleaseState, Replayed
+from flyball.records.tournaments import Entrant, Standings, Tournament
 from flyball.records.unit import Unit
+from flyball.registry.unit import altered
 
 MONITOR = {"min_rows": 20, "mature_share": 0.99}
 RELEASE: dict[str, Any] = {
@@ -337,6 +339,72 @@ def test_the_same_unit_may_be_reactivated_time_and_again_as_the_world_turns(tmp_
     assert len(project.registry.versions("shop")) == 2
     assert np.all([release.phase is Phase.SETTLED for release in project.releases()])
     project.holds()
+
+
+def mapped_again(project: Project, days: int = 3) -> Job:
+    """The next tournament's job, once it is over."""
+    number = len(made_by_policies(project))
+    project.live(days * DAY, rows=40, until=lambda: len(made_by_policies(project)) > number)
+    assert len(made_by_policies(project)) > number
+    return made_by_policies(project)[-1]
+
+
+@pytest.mark.parametrize("do", ["recalibrate", "rethreshold"])
+@pytest.mark.parametrize("restarts", [False, True])
+def test_what_a_person_took_back_no_policy_releases_again_but_what_newer_rows_show(
+    tmp_path: Path, do: str, restarts: bool
+) -> None:
+    """The workshop fits the same map again until it is told of other rows, and its threshold is the same ever."""
+    project = project_of(tmp_path, policy(do, cooldown="1d"))
+    first = project.version(Model(wrong=0.35))
+    job = mapped_again(project)
+    project.live(DAY, rows=5)
+    assert project.champion().unit == job.unit != first
+    assert project.roll_back("it is wrong").status == "done"
+    project.live(DAY, rows=5)
+    assert project.champion().unit == first
+    back = project.releases()[-1]
+    if restarts:
+        project.restart()
+    again = mapped_again(project)
+    assert (again.status, again.unit) == (JobStatus.REFUSED, None)
+    why = f"it was fitted on no newer rows than {job.unit}" if do == "recalibrate" else "it would be what"
+    assert f"and is not released by itself: {why}" in again.error
+    assert back.id in again.error
+    assert [each.id for each in project.releases()][-1] == back.id
+    assert tournaments(project)[-1].winner is None
+    assert bounds.breaker_of(project.door) is None
+    if do == "recalibrate":
+        project.workshop.newer = DAY
+        later = mapped_again(project)
+        assert (later.status, later.unit not in (None, job.unit)) == (JobStatus.REGISTERED, True)
+    assert all(decisions.replays_equal(made) for made in decisions.recorded(project.door))
+    project.holds()
+
+
+def test_what_was_taken_back_and_served_well_after_that_may_come_again(tmp_path: Path) -> None:
+    project = project_of(tmp_path)
+    first = project.engine.shelf.unit(project.version())
+    found = Evidence(name="cost_gain", value=0.1, lower=0.05, upper=0.15, alpha=0.05, n=900)
+    won, at = Entrant(name="rethreshold", fitted=False, gain=found, threshold=0.42), project.clock.now()
+    held = Standings(champion=first.id, champion_loss=0.2, rows=900, since=at, until=at, alpha=0.3, entrants=(won,))
+    unit = altered(first, "p", threshold=0.42)
+
+    def released(number: int, phase: Phase, **more: Any) -> str:
+        other = altered(first, f"policy {number}", threshold=0.42)
+        state = ReleaseState(
+            id=f"r-{number:04d}", model="shop", challenger=other.id, champion=first.id, phase=phase, opened_at=at, entered_at=at, **more
+        )  # fmt: skip
+        puts = (put("unit", other.id, other), put("release", state.id, state))
+        project.engine.world.record(draft(at, "test.moved", f"release:{state.id}", {}, puts))
+        return taken_back.why_not(project.door, won, unit, held)
+
+    assert released(11, Phase.ROLLED_BACK, superseded=True) == ""
+    assert released(12, Phase.ROLLED_BACK).startswith("it would be what r-0012 took back (u")
+    assert released(13, Phase.SETTLED) == ""
+    assert released(14, Phase.ROLLING_BACK).startswith("it would be what r-0014 took back (u")
+    newer = msgspec.structs.replace(won, threshold=0.43)
+    assert taken_back.why_not(project.door, newer, altered(first, "p", threshold=0.43), held) == ""
 
 
 def test_a_decision_and_what_came_of_its_tournament_are_told(tmp_path: Path) -> None:

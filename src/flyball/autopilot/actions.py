@@ -120,7 +120,9 @@ def _entrants(rule: Rule, situation: AutopilotSituation, incidents: tuple[int, .
         found["kind"] = kind.value
     if "earlier" in asked:
         found["earlier"] = list(situation.earlier)
-    if "since" in asked and situation.changed_since is not None:
+    if (
+        situation.changed_since is not None
+    ):  # maps and thresholds learn from the rows since then, too, and not from two worlds at once
         found["since"] = situation.changed_since.isoformat()
     return found
 

@@ -72,3 +72,5 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     """Of them: labels lay outside the estimate's interval."""
     harmless: tuple[str, ...] = ()
     """Columns with a fault then that does the model no harm: it is no symptom. Empty, too: of a release that took it for one."""
+    brought: str = ""
+    """By how much the champion was measured to lose less than the unit before, on rows that both answered, in words; empty: that is not known, or not sure."""

@@ -22,6 +22,8 @@ class ContestSituation(msgspec.Struct, frozen=True, kw_only=True):
     champion: str | None
     """Who answers now."""
     standings: Standings
+    taken_back: str = ""
+    """Why the winner, who needed no training, is not released by itself: a release took it back; empty: none did."""
 
 
 def winner(standings: Standings) -> Entrant | None:
@@ -68,6 +70,8 @@ def decide(situation: ContestSituation, policy: ContestPolicy, now: datetime) ->
         return _refused(subject, told, verdicts)
     others = [each for each in standings.entrants if each.name != won.name]
     rest = f" The others: {'; '.join(map(_told, others))}." if others else ""
+    if situation.taken_back:
+        return _refused(subject, f"{_told(won)}, and is not released by itself: {situation.taken_back}.{rest}", verdicts)
     action = Action(kind="register" if won.fitted else "release", subject=subject, arguments={"entrant": won.name})
     told = f"{_told(won)}: better than {standings.champion}{_among(standings, won)}.{rest}"
     return Plan(actions=(action,), rule="tournament", rationale=told, outcome=Outcome.PASS, verdicts=verdicts)

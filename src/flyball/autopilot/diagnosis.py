@@ -159,7 +159,9 @@ def _service(case: Case) -> Reasons:
 def _release(case: Case) -> Reasons:
     worse = _of(case, *OF_LOSS, FindingKind.ESTIMATED_PERFORMANCE)
     first = min((_begin(each) for each in case.symptoms), default=case.began)
-    if worse and _with_the_champion(case, worse[0]):
+    if worse and case.brought:
+        yield Reason(IncidentKind.BAD_RELEASE, -STRONG, case.brought)
+    elif worse and _with_the_champion(case, worse[0]):
         words = (
             f"the loss is worse since the first windows of this champion, which took over {case.champion_since:%Y-%m-%d %H:%M}"
         )

@@ -29,6 +29,7 @@ from flyball.monitoring.moved_labels import LabelFault, Sides
 from flyball.monitoring.quality import Fault
 from flyball.records import codec
 from flyball.records.diagnosis import Diagnosis
+from flyball.records.effects import Effect
 from flyball.records.findings import Finding, FindingKind, Happening, Incident, WindowSummary
 from flyball.records.release import Champion
 from flyball.stats.table_shift import TableShift
@@ -113,6 +114,7 @@ class Diagnosing:
             labels=_labels_of(labelled),
             label_fault=labelled.fault.words if labelled.fault else "", label_fault_in=labelled.fault.where if labelled.fault else "",
             estimates_judged=judged, estimates_missed=missed, harmless=tuple(each.subject for each in found if _is_harmless(each)),
+            brought=_brought(world.get("effect", champion.release, Effect), champion.unit),
         )  # fmt: skip
 
     def _estimates(self, unit: str, began: datetime) -> tuple[int, int]:
@@ -161,6 +163,16 @@ class Diagnosing:
         fault = moved_labels.label_fault(before, known.features, sides) if known is not None else None
         told = int(np.isfinite(rows.labels).sum())
         return _Labelled(moved_labels.moved(reference, sides), told, fault, classes=reference.task != "regression")
+
+
+def _brought(effect: Effect | None, unit: str) -> str:
+    """What an act is measured to have bettered is no bad release, however its loss compares with that of a version's first days: a map goes by those."""
+    if effect is None or effect.new != unit or effect.realised is None:
+        return ""
+    value, upper, n = effect.realised.value, effect.realised.upper, effect.realised.n
+    if value is None or upper is None or upper >= 0.0:
+        return ""
+    return f"on {n} rows that both answered this champion lost {-value:.4f} less a row than the unit before"
 
 
 def _is_harmless(finding: Finding) -> bool:

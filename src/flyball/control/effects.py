@@ -7,7 +7,7 @@ answers beside the champion: what that brings is foretold from the same rows' di
 
 from datetime import datetime
 from statistics import NormalDist
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from flyball.autopilot.decide import EXCLUSIVE
 from flyball.capture.joined import Span
 from flyball.control import bounds, decisions
+from flyball.control.comparing import thresholds_alone
 from flyball.control.label_delay import Ripe
 from flyball.control.observe import Observation
 from flyball.control.patience import patience
@@ -30,6 +31,7 @@ from flyball.records.evidence import Evidence
 from flyball.records.jobs import Job
 from flyball.records.release import Champion, Phase, ReleaseState
 from flyball.records.unit import Unit
+from flyball.registry.unit import answers_alike
 from flyball.stats import edetector, foretold, student
 from flyball.stats.age_grid import COHORT_US
 from flyball.stats.foretold import BlockMean
@@ -43,7 +45,13 @@ RUN_LENGTH = 100.0
 """Acts until the level of an action whose intervals keep their word falls, on average and at least: two misses in a row suffice, one never does."""
 MANY = 1000
 """Degrees of freedom of an error that is taken as known."""
-METHOD = "mean of paired differences of the bounded loss on rows that both units answered, error from stretches of time"
+LOSS, COST = "loss_difference", "cost_difference"
+"""Names of evidence: of the bounded loss, and where the threshold alone differs of what wrong answers cost."""
+_PAIRED = "on rows that both units answered, error from stretches of time"
+METHODS = {
+    LOSS: f"mean of paired differences of the bounded loss {_PAIRED}",
+    COST: f"mean of paired differences of what wrong answers cost {_PAIRED}",
+}
 GATE = "brier_difference"
 """The bounded loss of two classes, on the gate's holdout."""
 ANSWERS = frozenset({Phase.FULL, Phase.WATCHING})
@@ -54,6 +62,8 @@ class _Compared(NamedTuple):
     """New minus old."""
     old_loss: float
     """The old one's mean, on the same rows."""
+    of: str
+    """`LOSS` or `COST`: what differs."""
 
 
 class Effects:
@@ -100,11 +110,11 @@ class Effects:
         _record(self._world, "effect.foretold", effect, ())
 
     def _answer_alike(self, new: str, old: str) -> str:
-        """Why the loss of both is the same whatever becomes of them; empty: it is not. Compared, they would bring what was foretold for ever."""
+        """Why both bring the same whatever becomes of them; empty: they do not. Compared, they would bring what was foretold for ever."""
         first, second = (self._world.get("unit", name, Unit) for name in (new, old))
-        if first is None or second is None or _answers(first) != _answers(second):
+        if first is None or second is None or not answers_alike(first, second):
             return ""
-        return "a threshold divides the same answers: it changes what they cost, and not the loss"
+        return "both answer the same: other policies are all that differs"
 
     def _action(self, cause: str) -> Action | None:
         """What a policy did that led to it; None: a person did."""
@@ -118,7 +128,9 @@ class Effects:
         # Labels of which it is not known whether they are nearly all are those that come first: what they foretell nothing later has to keep.
         found = None if ripe.unknown else self._difference(release, start_us, end_us, ripe.age_us)
         if found is not None:
-            return _evidence(found.difference, "before it took effect"), found.difference.degrees
+            return _evidence(found, "before it took effect"), found.difference.degrees
+        if release.champion is not None and thresholds_alone(self._world, release.champion, release.challenger) is not None:
+            return _unknown("no labelled rows that both units answered"), 0  # a gate compares losses, which no threshold changes
         nothing = _unknown("no labelled rows that both units answered, and no gate that compared their losses")
         return self._of_gate(release.challenger) or nothing, 0
 
@@ -171,7 +183,7 @@ class Effects:
         then = foretold_mean(effect)
         expected = None if then is None else foretold.expected(then, found.difference, ALPHA)
         told = msgspec.structs.replace(
-            effect, realised=_evidence(found.difference, "after it took effect"), old_loss=found.old_loss,
+            effect, realised=_evidence(found, "after it took effect"), old_loss=found.old_loss,
             expected=None if expected is None else _shorts(expected),
         )  # fmt: skip
         told = msgspec.structs.replace(told, words=words_of(told))
@@ -239,10 +251,14 @@ class Effects:
         span = Span(start_us, end_us, micros(self._world.now()), ripe_us)
         pairs = join.pairs(old, release.challenger, span)
         order, task = np.argsort(pairs.at_us, kind="stable"), reference.task
-        labels = pairs.labels if task == "regression" else pairs.labels.astype(np.int64)
-        before, after = (bounded_loss(task, scores, labels, reference.scale) for scores in (pairs.first, pairs.second))
+        alone = thresholds_alone(self._world, old, release.challenger)
+        if alone is not None:
+            before, after = alone.costs(pairs)
+        else:
+            labels = pairs.labels if task == "regression" else pairs.labels.astype(np.int64)
+            before, after = (bounded_loss(task, scores, labels, reference.scale) for scores in (pairs.first, pairs.second))
         found = foretold.block_mean((after - before)[order])
-        return None if found is None else _Compared(found, *_shorts((float(before.mean()),)))
+        return None if found is None else _Compared(found, _short(float(before.mean())), LOSS if alone is None else COST)
 
 
 def _record(world: World, kind: str, effect: Effect, puts: tuple[Put, ...]) -> None:
@@ -251,9 +267,9 @@ def _record(world: World, kind: str, effect: Effect, puts: tuple[Put, ...]) -> N
     world.record(draft(world.now(), kind, subject, codec.plain(effect), states, actor="autopilot", key=key))
 
 
-def _answers(unit: Unit) -> tuple[Any, ...]:
-    """What they hang on."""
-    return unit.manifest_digest, unit.calibration
+def what(found: Evidence) -> str:
+    """Differs, in words."""
+    return "cost of wrong answers" if found.name == COST else "loss"
 
 
 def words_of(effect: Effect) -> str:
@@ -262,16 +278,17 @@ def words_of(effect: Effect) -> str:
     if realised is None or realised.value is None:
         return realised.note if realised is not None else ""
     if effect.expected is None:
-        return f"loss {realised.value:+.4f} over {realised.n} rows; nothing was foretold"
+        return f"{what(realised)} {realised.value:+.4f} over {realised.n} rows; nothing was foretold"
     how = ": worse than foretold" if effect.worse else ": better than foretold" if effect.missed else ""
-    return f"loss {realised.value:+.4f} over {realised.n} rows, {effect.expected[0]:+.4f} to {effect.expected[1]:+.4f} was to be expected{how}"
+    return f"{what(realised)} {realised.value:+.4f} over {realised.n} rows, {effect.expected[0]:+.4f} to {effect.expected[1]:+.4f} was to be expected{how}"
 
 
-def _evidence(found: BlockMean, when: str) -> Evidence:
+def _evidence(compared: _Compared, when: str) -> Evidence:
+    found = compared.difference
     reach = student.t_quantile(1.0 - ALPHA / 2.0, found.degrees) * found.error
     value, lower, upper = _shorts((found.mean, found.mean - reach, found.mean + reach))
     return Evidence(
-        name="loss_difference", value=value, lower=lower, upper=upper, alpha=ALPHA, n=found.n, method=METHOD, note=when
+        name=compared.of, value=value, lower=lower, upper=upper, alpha=ALPHA, n=found.n, method=METHODS[compared.of], note=when
     )
 
 
@@ -286,8 +303,12 @@ def foretold_mean(effect: Effect) -> BlockMean | None:
 
 
 def _unknown(why: str) -> Evidence:
-    return Evidence(name="loss_difference", value=None, note=why)
+    return Evidence(name=LOSS, value=None, note=why)
 
 
 def _shorts(values: tuple[float, ...]) -> tuple[float, ...]:
-    return tuple(float(f"{value:.8g}") for value in values)
+    return tuple(map(_short, values))
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.8g}")

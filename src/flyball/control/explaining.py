@@ -6,6 +6,7 @@ from flyball.autopilot import considered
 from flyball.autopilot.decide import AutopilotPolicy, AutopilotSituation
 from flyball.control import decisions
 from flyball.control.decision_reports import Explanation, Option
+from flyball.control.effects import what
 from flyball.control.telling_events import event_words
 from flyball.control.todos import Todo
 from flyball.control.waiting import waiting
@@ -138,9 +139,7 @@ def _foretold(effect: Effect) -> str:
     predicted = effect.predicted
     if predicted.value is None or predicted.lower is None or predicted.upper is None:
         return f"{effect.action} took effect; nothing was foretold: {predicted.note}"
-    return (
-        f"{effect.action} took effect, foretold: loss {predicted.value:+.4f} ({predicted.lower:+.4f} to {predicted.upper:+.4f})"
-    )
+    return f"{effect.action} took effect, foretold: {what(predicted)} {predicted.value:+.4f} ({predicted.lower:+.4f} to {predicted.upper:+.4f})"
 
 
 def _afterwards(world: World, decision: Decision) -> tuple[str, ...]:

@@ -149,7 +149,7 @@ class _Seen:
     def compared(self) -> Compared:
         """Read where it is asked for: failures and latencies are measured, too, when the champion's reference cannot be read."""
         units = (self.champion, self.release.challenger)
-        return compared(self._sources.shelf, self._sources.observation, units)
+        return compared(self._sources.world, self._sources.shelf, self._sources.observation, units)
 
     def judged_by(self, rule: GuardRule) -> GuardRule:
         """A release that is looked at before it is known which rows count may be looked at twice: with half of the error rate each time."""

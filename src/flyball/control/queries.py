@@ -55,6 +55,7 @@ def status(world: World, *, controller_alive: bool) -> StatusReport:
         given_up=given_up(world) if champion is None and not releases else "",
         gateways=_gateways(world),
         windows=windows,
+        judged=next((window for window in reversed(known) if window.mature), None),
         findings=found,
         diagnoses=_diagnoses(world, champion),
         approvals=tuple(approval for approval in world.all("approval", Approval) if approval.answer is None),

@@ -65,7 +65,7 @@ class Replaying:
             return self._told(msgspec.structs.replace(nobody, words=f"{nobody.words}: they do not fit its signature ({what})"))
         rows, found = rows[: len(scores)], len(rows)
         pairs, answered = self._pairs(champion, release.challenger, rows, _calibrated(challenger.unit, scores))
-        both = compared(self._shelf, self._observation, (champion, release.challenger))
+        both = compared(self._world, self._shelf, self._observation, (champion, release.challenger))
         failed = self._failed(champion, release.challenger, rows), (len(rows) - answered, len(rows))
         evidence = tuple(_measured(both, pairs, failed, guard) for guard in rule.guards)
         words = words or _in_words(answered, len(rows), found)

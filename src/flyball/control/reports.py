@@ -139,6 +139,8 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     gateways: tuple[GatewayRow, ...]
     windows: tuple[WindowSummary, ...]
     """The last ones of the champion, oldest first."""
+    judged: WindowSummary | None = None
+    """Of the champion the newest window whose labels have come, however many came after it; None: no window's have."""
     findings: tuple[Finding, ...]
     """Open: raised since the champion took over, and not acknowledged."""
     diagnoses: tuple[Diagnosis, ...] = ()

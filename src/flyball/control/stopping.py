@@ -13,6 +13,7 @@ from flyball.records.bounds import Stop
 from flyball.records.events import Put
 from flyball.records.release import Phase
 from flyball.records.unit import Unit
+from flyball.registry.unit import answers_alike
 from flyball.release import state as states
 
 HOLDS = frozenset({Phase.PROPOSED, Phase.SHADOW, Phase.CANARY})
@@ -105,18 +106,22 @@ class Stopping:
         return (put("stop", self._world.model, stop), *routing)
 
     def _fallback(self, stopped: str, verified: tuple[str, ...]) -> tuple[str | None, str]:
-        """(unit of the version that `serve.fallback` names, or why it is not that). Of several the one that was last seen to serve as champion: another
-        threshold may have been refused, or taken back. If none was, the newest."""
+        """(unit of the version that `serve.fallback` names, or why it is not that). Of several the one that was last seen to serve as champion, without a map
+        before one with: another threshold may have been refused, or taken back. If none was, the newest as the version is; but none of the version that is
+        stopped, since nobody has seen that another unit of it does better."""
         wanted = self._world.spec.serve.fallback
         if wanted is None:
             return None, ""
-        units = self._world.by_last_event("unit", Unit)
-        mine = [unit.id for unit in units if unit.version == wanted and unit.calibration is None]
+        mine = {unit.id: unit for unit in self._world.by_last_event("unit", Unit) if unit.version == wanted}
         if not mine:
             return None, f"serve.fallback is version {wanted}, which is not registered"
-        if self._shelf.unit(stopped).version == wanted:
+        now = self._shelf.unit(stopped)
+        served = [unit for unit in verified if unit in mine and not answers_alike(mine[unit], now)]
+        plain = [unit for unit in served if mine[unit].calibration is None]
+        untried = [unit.id for unit in mine.values() if unit.calibration is None and now.version != wanted]
+        best = plain or served or untried
+        if not best:
             return None, f"serve.fallback is version {wanted}, which is what is stopped"
-        best = [unit for unit in verified if unit in mine] or mine
         try:
             whole = self._shelf.holds(best[-1])
         except TrackingFailed:  # a brake waits for no registry

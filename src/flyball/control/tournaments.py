@@ -6,10 +6,10 @@ from typing import Any
 
 import msgspec
 
-from flyball.autopilot.contest import ContestPolicy, ContestSituation
+from flyball.autopilot.contest import ContestPolicy, ContestSituation, winner
 from flyball.autopilot.entrants import TRAINS, Strategy
 from flyball.autopilot.worth import LEAST_RISK
-from flyball.control import bounds, decisions
+from flyball.control import bounds, decisions, taken_back
 from flyball.control.ports import JobReport
 from flyball.control.units import UnitShelf, policy_plain, threshold_of
 from flyball.control.world import World, draft, put
@@ -173,7 +173,9 @@ def conclude(world: World, job: Job, report: JobReport) -> Job:
     held = next(result for result in reversed(report.results) if result.step == STEP)
     standings = codec.revive(held.values["standings"], Standings)
     champion, now = world.get("champion", job.model, Champion), world.now()
-    situation = ContestSituation(job=job.id, champion=champion.unit if champion else None, standings=standings)
+    best = winner(standings)
+    again = "" if best is None or best.fitted else taken_back.why_not(world, best, _unit_of(world, best, standings), standings)
+    situation = ContestSituation(job=job.id, champion=champion.unit if champion else None, standings=standings, taken_back=again)
     inputs = (situation, ContestPolicy(), now)
     plan = decisions.decide("tournament", *inputs)
     (action,) = plan.actions

@@ -8,7 +8,8 @@ from flyball.records.evidence import Evidence
 
 
 class Effect(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one act that changed the champion: the mean bounded loss of the new champion minus the old one's, on rows that both answered."""
+    """Of one act that changed the champion: the mean bounded loss of the new champion minus the old one's, on rows that both answered; of what
+    their wrong answers cost where the threshold alone differs."""
 
     release: str
     decision: str
@@ -26,7 +27,7 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
     realised: Evidence | None = None
     """From rows after it took effect; None: not measured yet. A value of None: it cannot be."""
     old_loss: float | None = None
-    """Mean bounded loss of the old champion on the rows that realised it: what is brought is relative to it. None: not measured, or by an earlier Flyball."""
+    """Mean bounded loss (or cost) of the old champion on the rows that realised it: what is brought is relative to it. None: not measured, or by an earlier Flyball."""
     expected: tuple[float, float] | None = None
     """Where the realised mean was to lie, with the prediction's `alpha` of missing; None: it is not known yet, or nothing was foretold."""
     words: str = ""

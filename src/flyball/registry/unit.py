@@ -27,6 +27,16 @@ def altered(unit: Unit, policy_digest: str, **changes: Any) -> Unit:
     return _named(msgspec.structs.replace(unit, policy_digest=policy_digest, **changes))
 
 
+def answers_alike(first: Unit, second: Unit) -> bool:
+    """Whatever is asked: policies are part of a unit, and of no answer."""
+    return scores_alike(first, second) and first.threshold == second.threshold
+
+
+def scores_alike(first: Unit, second: Unit) -> bool:
+    """The same bytes behind the same map, wherever a threshold divides them."""
+    return (first.manifest_digest, first.calibration) == (second.manifest_digest, second.calibration)
+
+
 def _named(unit: Unit) -> Unit:
     parts: dict[str, Any] = {
         "model": unit.model, "version": unit.version, "manifest_digest": unit.manifest_digest, "threshold": unit.threshold,

@@ -39,6 +39,6 @@ class ServeSpec(LimitsSpec):
     workers: int = Field(default=1, ge=1, le=64)
     tick: Span = Field(default="2s", validate_default=True)
     fallback: int | None = Field(default=None, ge=1)
-    """Version that answers alone while the model is stopped; None: its requests are refused then."""
+    """Version that answers alone while the model is stopped, by a unit of it that is not stopped; None: its requests are refused then."""
     threshold: float | None = Field(default=None, ge=0.0, le=1.0)
     """Binary: score from which the answer is the positive class; None: 0.5."""

@@ -1,7 +1,8 @@
 """The loss of each row, bounded in [0, 1]: what sequential comparisons and monitors average.
 
 Bounded, because a sequence that holds at every look needs a range. Binary and multiclass: the Brier score (Brier 1950), halved for
-multiclass so that it ends at 1. Regression: the absolute error over a stated scale, cut at 1: errors beyond the scale count the same.
+multiclass so that it ends at 1. Regression: the absolute error over a stated scale, cut at 1: errors beyond the scale count the same. Where scores are
+divided by a threshold: what wrong answers cost.
 """
 
 from typing import get_args
@@ -44,6 +45,20 @@ def bounded_loss(task: Task, scores: npt.ArrayLike, labels: npt.ArrayLike, scale
     index = np.where(missing, 0.0, truth).astype(np.intp)
     loss = (np.sum(table**2, axis=1) - 2.0 * table[np.arange(table.shape[0]), index] + 1.0) / 2.0
     return np.where(missing, np.nan, np.clip(loss, 0.0, 1.0))
+
+
+def wrong_costs(scores: npt.ArrayLike, labels: npt.ArrayLike, threshold: float, yes_cost: float) -> Floats:
+    """What wrong answers of two classes cost where a threshold divides the scores, shape (n,), in [0, 1]: `yes_cost` of a wrong yes, 1 − `yes_cost` of a
+    wrong no; NaN where the score or the label is NaN. A threshold t on calibrated scores is best where a wrong yes costs t and a wrong no 1 − t (Elkan,
+    IJCAI 2001): so `serve.threshold` says what they cost. `scores`: (n, 1) or (n,), `labels`: (n,) 0 or 1.
+
+    >>> wrong_costs([0.75, 0.5, 0.25], [0, 0, 1], threshold=0.5, yes_cost=0.25).tolist()
+    [0.25, 0.25, 0.75]
+    """
+    answers, truth = score_table("binary", scores)[:, 0], np.asarray(labels, dtype=np.float64)
+    said = answers >= threshold
+    costs = np.where(said & (truth == 0.0), yes_cost, np.where(~said & (truth == 1.0), 1.0 - yes_cost, 0.0))
+    return np.where(np.isnan(answers) | np.isnan(truth), np.nan, costs)
 
 
 def score_table(task: Task, scores: npt.ArrayLike) -> Floats:

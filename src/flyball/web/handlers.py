@@ -9,7 +9,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from flyball.errors import Fault, HttpRefused, NotFound, RequestError
 from flyball.records import codec
 from flyball.records.permissions import Holder
-from flyball.web import access, orders, pages
+from flyball.web import access, metrics, orders, pages
 from flyball.web.desk import Desk
 
 _STATIC = {"flyball.css": "text/css; charset=utf-8"}
@@ -46,6 +46,10 @@ def static(ask: Ask) -> Response:
         raise NotFound("there is no such file")
     content = (resources.files("flyball.web") / "static" / name).read_bytes()
     return Response(content, media_type=_STATIC[name])
+
+
+def scrape(ask: Ask) -> Response:
+    return Response(metrics.exposition(ask.desk.status()), media_type=metrics.MEDIA_TYPE)
 
 
 def status(ask: Ask) -> Response:

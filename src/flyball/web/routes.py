@@ -23,6 +23,7 @@ class Door(NamedTuple):
 
 DOORS: tuple[Door, ...] = (
     Door("GET", "/health", "health", Permission.PROBE),
+    Door("GET", "/metrics", "scrape", Permission.METRICS),
     Door("GET", "/static/{name}", "static", Permission.PROBE),
     Door("GET", "/", "overview", Permission.READ, page=True),
     Door("POST", "/login", "login", Permission.PROBE, form=True, page=True),

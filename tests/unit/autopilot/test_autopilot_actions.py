@@ -32,6 +32,14 @@ def test_a_tournament_names_who_may_compete_now_and_leaves_out_what_is_not_there
 
 
 @pytest.mark.parametrize(
+    ("action", "entrants"), [("recalibrate", ("recalibrate",)), ("rethreshold", ("rethreshold",)), ("reactivate", ("earlier",))]
+)
+def test_every_tournament_knows_since_when_the_world_is_another_one(action: str, entrants: tuple[str, ...]) -> None:
+    _, plan = kinds(rule(action=action, entrants=entrants), earlier=("u0",), changed_since=CHANGE)
+    assert plan.actions[0].arguments["since"] == CHANGE.isoformat()
+
+
+@pytest.mark.parametrize(
     ("changes", "situation", "said"),
     [
         ({"action": "reactivate", "entrants": ("earlier",)}, {}, "no earlier verified unit that answers otherwise"),

@@ -56,6 +56,16 @@ def test_what_was_trained_is_gated_and_what_is_there_is_released(fitted: bool, k
     assert "worse loses 0.1 more a row" in plan.rationale
 
 
+def test_a_winner_that_was_taken_back_is_refused_in_words_and_nobody_goes_on_in_its_place() -> None:
+    held = standings(entrant("recalibrate", 0.05, fitted=False), entrant("earlier:u0", 0.01, fitted=False))
+    situation = ContestSituation(job="j-0003", champion="u1", standings=held, taken_back="it would be what r-0002 took back (u2)")
+    plan = decide(situation, ContestPolicy(), NOW)
+    assert [action.kind for action in plan.actions] == ["refuse"]
+    assert plan.outcome is Outcome.FAIL
+    assert "and is not released by itself: it would be what r-0002 took back (u2). The others: earlier:u0 loses" in plan.rationale
+    assert [verdict.outcome for verdict in plan.verdicts] == [Outcome.PASS, Outcome.PASS]
+
+
 @pytest.mark.parametrize("champion", ["u2", None])
 def test_beside_a_champion_that_is_another_by_now_nobody_goes_on(champion: str | None) -> None:
     plan = plan_of(entrant("all", 0.1), champion=champion)

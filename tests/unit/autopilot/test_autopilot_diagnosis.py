@@ -41,6 +41,8 @@ MOVED = symptom(2, FindingKind.FEATURE_DRIFT, "temp")
 REFUSED = msgspec.structs.replace(symptom(1, FindingKind.DATA_QUALITY, "temp"), fault="schema")
 BROKEN = symptom(3, FindingKind.CONCEPT_DRIFT, "labels")
 
+MENDED = "on 900 rows that both answered this champion lost 0.2000 less a row than the unit before"
+
 
 def case(*symptoms: Symptom, **changes: object) -> Case:
     of = Case(
@@ -78,6 +80,9 @@ def fast_release(*symptoms: Symptom, **changes: object) -> Case:
         (case(WORSE, BROKEN, MOVED, labels=OFTENER), IncidentKind.LABEL_SHIFT),
         (case(BROKEN, labels=OFTENER), IncidentKind.LABEL_SHIFT),
         (fast_release(WORSE, labels=None), IncidentKind.BAD_RELEASE),
+        # a map that mended much answers worse than its version did in better days: the release is not to blame for the next change
+        (fast_release(WORSE, BROKEN, labels=TURNED, brought=MENDED), IncidentKind.CONCEPT_SHIFT),
+        (fast_release(WORSE, labels=None, brought=MENDED), IncidentKind.UNKNOWN),
         # a column that reaches the model in another form than in training: answers move, the rows do not
         (fast_release(symptom(1, FindingKind.PREDICTION_DRIFT, "prediction"), labels=FOLLOW), IncidentKind.BAD_RELEASE),
         # before labels have come nothing tells the shifts apart

@@ -134,8 +134,17 @@ def test_where_all_labels_are_there_and_too_few_nothing_is_waited_for() -> None:
     assert found.words == "too few labelled rows that both units answered after it took effect"
 
 
-@pytest.mark.parametrize(("changed", "measured"), [({"threshold": 0.3}, False), ({"manifest_digest": "e", "version": 2}, True)])
-def test_a_threshold_brings_no_loss_and_is_not_judged_by_it(changed: dict[str, Any], measured: bool) -> None:
+@pytest.mark.parametrize(
+    ("changed", "name"),
+    [
+        ({"policy_digest": "q"}, None),
+        ({"threshold": 0.3}, "cost_difference"),
+        ({"threshold": 0.3, "manifest_digest": "e", "version": 2}, "loss_difference"),
+    ],
+)
+def test_what_answers_the_same_brings_nothing_and_a_threshold_what_wrong_answers_cost(
+    changed: dict[str, Any], name: str | None
+) -> None:
     """Else every one came to what was foretold, nothing, and no bad one could ever cost autonomy."""
     life = Life()
     old = Unit(id="u1", model="shop", version=1, manifest_digest="d", threshold=0.5, policy_digest="p")
@@ -144,6 +153,12 @@ def test_a_threshold_brings_no_loss_and_is_not_judged_by_it(changed: dict[str, A
     life.tell(DAY / 8)
     found = life.look(SETTLED + DAY)
     assert found.realised is not None
-    assert (found.realised.value is not None) is measured
-    assert (found.words == found.realised.note == found.predicted.note) is not measured
-    assert (life.world.get("effects", "retrain", EffectTrack) is not None) is measured
+    assert (found.words == found.realised.note == found.predicted.note) is (name is None)
+    assert (life.world.get("effects", "retrain", EffectTrack) is None) is (name is None)
+    if name is None:
+        assert found.realised.value is None
+        return
+    assert found.predicted.name == found.realised.name == name
+    # 0.3 is yes at 0.3 and wrong where the label is no; 0.4 is no at 0.5 and wrong where it is yes: one half each
+    costs = float(np.mean([0.5 * (1 - y) - 0.5 * y for y in life.later()]))
+    assert found.realised.value == pytest.approx(costs if name == "cost_difference" else life.brought(), abs=1e-6)

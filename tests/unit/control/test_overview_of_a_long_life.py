@@ -46,3 +46,19 @@ def test_an_overview_reads_no_more_after_a_long_life() -> None:
     assert many == few
     assert decisions == tuple(f"d-{number:06d}" for number in range(280, 300))
     assert windows == tuple(BEGIN + hour * HOUR for hour in range(293, 300))
+
+
+def test_the_newest_window_with_its_labels_is_told_however_many_came_after_it() -> None:
+    world = world_at(BEGIN + 40 * HOUR)
+    world.ports = world.ports._replace(gateways=MemoryGateways(), capture=MemoryCapture())
+    champion = Champion(model="shop", unit="u1", since=BEGIN, release="r-0001", verified=("u1",))
+    world.record(draft(BEGIN, "champion.changed", "model:shop", {}, (put("champion", "shop", champion),)))
+    assert queries.status(world, controller_alive=True).judged is None
+    for hour in range(30):
+        start = BEGIN + hour * HOUR
+        window = WindowSummary(model="shop", unit="u1", start=start, end=start + HOUR, predictions=1, labels=1, mature=hour < 3)
+        world.record(draft(start, "window.completed", "window", {}, (put("window", window_of(window).id, window),)))
+    status = queries.status(world, controller_alive=True)
+    assert not any(window.mature for window in status.windows)
+    assert status.judged is not None
+    assert status.judged.start == BEGIN + 2 * HOUR

@@ -22,7 +22,7 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 RULES = 4
 DIGESTS = {
-    "autopilot": "4be44177864e37c63b3f026b46fe9098e3436c6d782e24739840189cb7d83372",
+    "autopilot": "8bad13a291dcc76f8cd91e6590bf4bc5f2c1f44033c72c1a571ce3c3de150090",
     "gates": "03336bd48c886cafde80dda9466f44f13f36e029f81268f201b05256f146ad2b",
     "release": "234802481e7bc7041b06fe571e943f81c242eee4492cc317dc8aa11dab7a06a8",
     "tournament": "1cc26f3a67215e0582001923f2941cd7b7457d9301d98c86d9c35a758019a70e",
@@ -85,7 +85,9 @@ def of_policies() -> list[Case]:
     policies = [AutopilotPolicy(model="m", rules=(each,)) for each in (*rules, msgspec.structs.replace(rule, approval=True))]
     situation = AutopilotSituation(signals_by_window=(harm,), busy=None, past=(), champion="u2", previous_champion="u1")
     busy = msgspec.structs.replace(situation, busy="j-0004")
-    return [(each, policy) for policy in policies for each in (situation, busy)]
+    changed = msgspec.structs.replace(situation, changed_since=NOW - DAY)
+    map_ = AutopilotPolicy(model="m", rules=(msgspec.structs.replace(rule, action="recalibrate", entrants=("recalibrate",)),))
+    return [(changed, map_), *((each, policy) for policy in policies for each in (situation, busy))]
 
 
 def of_a_tournament() -> list[Case]:

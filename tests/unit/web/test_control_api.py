@@ -43,6 +43,7 @@ OWNERS = {**APPROVERS, Role.APPROVER: 403}
 
 ALLOWED: dict[tuple[str, str], dict[Role, int]] = {
     ("GET", "/health"): EVERYBODY,
+    ("GET", "/metrics"): READERS,
     ("GET", "/static/{name}"): EVERYBODY,
     ("GET", "/"): READERS,
     # Forms of browsers: whoever sends JSON there is refused for the type, whoever they are.
@@ -147,7 +148,7 @@ def test_each_role_gets_what_the_table_says(path: str, method: str, role: Role) 
         "/static/%2e%2e%2fapp.py",
         "/static/x.css",
         "/docs",
-        "/metrics",
+        "/metrics/",
         "/api//status",
         "/ws",
     ],

@@ -38,13 +38,6 @@ def thresholded(answers: Floats, labels: Floats, yes_cost: float) -> float:
     return monotone.best_threshold(answers, labels, yes_cost)
 
 
-def wrong_costs(answers: Floats, labels: Floats, threshold: float, yes_cost: float) -> Floats:
-    """(n_rows,) in [0, 1]: `yes_cost` of a wrong yes, 1 − `yes_cost` of a wrong no. A threshold t on calibrated scores is best where a wrong yes costs t
-    and a wrong no 1 − t (Elkan, IJCAI 2001): so `serve.threshold` says what they cost."""
-    said = answers >= threshold
-    return np.where(said & (labels == 0.0), yes_cost, np.where(~said & (labels == 1.0), 1.0 - yes_cost, 0.0))
-
-
 def _line(scores: Floats, labels: Floats, until: datetime) -> ValueMap:
     _check_rows(labels)
     found = least_absolute.line(scores, labels)

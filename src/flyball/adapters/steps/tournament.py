@@ -19,7 +19,7 @@ from flyball.adapters.environment import refuse_change
 from flyball.adapters.packages import LocalPackages
 from flyball.adapters.steps.apart import Apart, length_of
 from flyball.adapters.steps.evaluate import answers_of, answers_of_trained
-from flyball.adapters.steps.mended import LEAST_ROWS, mapped, thresholded, wrong_costs
+from flyball.adapters.steps.mended import LEAST_ROWS, mapped, thresholded
 from flyball.adapters.steps.recipes import PLAIN, Recipe
 from flyball.adapters.steps.situation import Rows, Run, divided, read_rows
 from flyball.adapters.steps.train import digest_at, takes_weights, train
@@ -29,6 +29,8 @@ from flyball.autopilot.entrants import History, Strategy
 from flyball.autopilot.tournament import PastTournament, Standing
 from flyball.control.world import micros, moment
 from flyball.errors import CodeChanged, DataError, FlyballError, StoreUnavailable, TrainingError
+from flyball.monitoring.reference import FILE as REFERENCE
+from flyball.monitoring.reference import Reference
 from flyball.pipelines.evaluation import label_scale
 from flyball.records import codec
 from flyball.records.evidence import Evidence
@@ -37,10 +39,10 @@ from flyball.records.routing import ServedUnit
 from flyball.records.signature import Signature
 from flyball.records.tournaments import Entrant, Standings, TournamentOrder
 from flyball.spec.fields import format_duration, parse_duration
-from flyball.stats.losses import bounded_loss
+from flyball.stats.losses import bounded_loss, wrong_costs
 
 STEP = "tournament"
-CODE_VERSION = 7
+CODE_VERSION = 8
 DAY = timedelta(days=1)
 
 Floats = NDArray[np.float64]
@@ -103,6 +105,8 @@ class Ground(NamedTuple):
     newest: NDArray[np.bool_]
     """Which of the judges nobody learns from; the others are older, and judge who has not learned from them."""
     scale: float
+    """The error that counts as 1, of the champion's reference: as its release, its windows and its effects are reckoned in. Labels that spread further by now
+    would make of the same errors another gain."""
     champion: ServedUnit
     answers: Floats
     """The champion's, to the rows that judge."""
@@ -246,7 +250,16 @@ def _ground(apart: Apart, validated: StepResult, order: TournamentOrder) -> Grou
     answers = answers_of(run, champion, judges.features, signature)
     since_us = None if order.since is None else micros(order.since)
     newest = judges.event_us >= kept.event_us.min()
-    return Ground(run, signature, before, judges, newest, label_scale(signature.task, before.labels), champion, answers, since_us)
+    return Ground(run, signature, before, judges, newest, _scale(champion, signature, before), champion, answers, since_us)
+
+
+def _scale(champion: ServedUnit, signature: Signature, before: Rows) -> float:
+    """Of a package without a reference, or with one that an earlier Flyball wrote otherwise: that of the rows before."""
+    found = LocalPackages().monitored(Path(champion.package), REFERENCE)
+    if found is not None:
+        with suppress(msgspec.DecodeError):
+            return codec.decode(found, Reference).scale
+    return label_scale(signature.task, before.labels)
 
 
 def _compete(

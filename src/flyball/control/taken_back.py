@@ -1,0 +1,39 @@
+"""What releases took back, and who of a tournament would bring it again: as with versions, nobody but a person does that."""
+
+from flyball.control.world import World
+from flyball.records.release import Phase, ReleaseState
+from flyball.records.tournaments import Entrant, Standings, Tournament
+from flyball.records.unit import Unit
+from flyball.registry.unit import answers_alike
+
+_GOES_BACK = (Phase.ROLLING_BACK, Phase.ROLLED_BACK)
+
+
+def why_not(world: World, won: Entrant, unit: Unit, standings: Standings) -> str:
+    """Why the winner, who would be `unit`, is not released by itself; empty: nothing speaks against it. What was fitted on rows that a release has taken back
+    says nothing new, however it was fitted; newer ones may show another map or threshold."""
+    fitted = won.calibration is not None or won.threshold is not None
+    for other, release in _taken_back(world, unit.version):
+        if answers_alike(other, unit):
+            return f"it would be what {release.id} took back ({release.challenger})"
+        until = max((each.until for each in _judged(world, won.name, other.id)), default=None)
+        if fitted and until is not None and standings.until <= until:
+            return f"it was fitted on no newer rows than {release.challenger}, which {release.id} took back"
+    return ""
+
+
+def _taken_back(world: World, version: int) -> list[tuple[Unit, ReleaseState]]:
+    """Units of the version whose last release went back, newest first. One that gave way to a newer version before anybody served it was not taken back."""
+    last: list[tuple[Unit, ReleaseState]] = []
+    for release in reversed(world.all("release", ReleaseState)):
+        unit = world.get("unit", release.challenger, Unit)
+        if unit is None or unit.version != version or release.superseded:
+            continue
+        if not any(answers_alike(unit, later) for later, _ in last):
+            last.append((unit, release))
+    return [(unit, release) for unit, release in last if release.phase in _GOES_BACK]
+
+
+def _judged(world: World, entrant: str, unit: str) -> list[Standings]:
+    """Of tournaments that such an entrant won as this unit."""
+    return [each.standings for each in world.all("tournament", Tournament) if each.winner == entrant and each.unit == unit]
