@@ -15,7 +15,7 @@ from flyball.records.unit import Unit
 from flyball.release.guards import judge
 from flyball.release.metrics import METRICS
 from flyball.release.policy import GuardRule, ReleasePolicy
-from flyball.release.waiting import place
+from flyball.release.waiting import moment, place
 
 _PROPOSED = ("release.opened",)
 
@@ -98,7 +98,8 @@ def _words(release: ReleaseState, looks: list[ReleaseLook], made: list[Decision]
     if release.phase in TERMINAL or release.phase is Phase.HELD or not (looks or made):
         return release.reason
     if looks and looks[-1].at >= release.entered_at:
-        return looks[-1].words
+        # Looks in which nothing was new are not kept: the moment that it waits for may have passed since.
+        return f"{looks[-1].words} (As of {moment(looks[-1].at)}.)"
     if release.phase is Phase.ROLLING_BACK:
         return release.reason  # a person's order is no decision, and the last one was about going on
     return made[-1].plan.rationale if made else release.reason
