@@ -4,6 +4,7 @@ import flyball.release.decide as release_room
 from flyball.control import decisions, traffic
 from flyball.control.reports import GuardPoint, GuardRow, ReleaseReport, ReleaseRow
 from flyball.control.telling_events import event_words
+from flyball.control.unit_names import unit_names
 from flyball.control.world import World
 from flyball.errors import NotFound
 from flyball.records import codec
@@ -23,9 +24,11 @@ _PROPOSED = ("release.opened",)
 def rows(world: World) -> tuple[ReleaseRow, ...]:
     """Oldest first."""
     proposed = {event.subject for event in world.ports.ledger.events(kinds=_PROPOSED)}
+    names = unit_names(world)
     return tuple(
         ReleaseRow(
             release=each, version=_version(world, each.challenger), champion_version=_version(world, each.champion),
+            name=names.get(each.challenger, ""), champion_name=names.get(each.champion or "", ""),
             goes_back=f"release:{each.id}" not in proposed,
         )
         for each in world.all("release", ReleaseState)
@@ -40,9 +43,10 @@ def report(world: World, which: str | None) -> ReleaseReport:
     looks = _looks_of(world, release)
     drills = world.all("drill", Drill)
     goes_back = not world.ports.ledger.events(kinds=_PROPOSED, subject=f"release:{release.id}")
-    asked = release.champion is not None and not goes_back
+    asked, names = release.champion is not None and not goes_back, unit_names(world)
     return ReleaseReport(
         release=release, version=_version(world, release.challenger), champion_version=_version(world, release.champion),
+        name=names.get(release.challenger, ""), champion_name=names.get(release.champion or "", ""),
         place=_place(world, release, policy), words=_words(release, looks, made), alpha=policy.alpha,
         guards=tuple(_guard(rule, release_room.passes(release, policy), looks) for rule in policy.guards) if asked else (),
         goes_back=goes_back, history=_history(world, release), drill=drills[-1] if drills else None,
