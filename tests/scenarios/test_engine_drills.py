@@ -186,7 +186,7 @@ def test_of_a_rollback_is_told_where_it_goes_and_of_a_release_that_is_taken_back
     assert "back to" in captured.get()
     with console.capture() as captured:
         console.print(tell_releases.release_rows(release_report.rows(project.door), plain=True))
-    assert [line.split()[0] for line in captured.get().splitlines() if "back to 1" in line] == ["r-0003"]
+    assert [line.split()[0] for line in captured.get().splitlines() if "back to v1" in line] == ["r-0003"]
     project.spec = spec_of({**AT_ONCE, "watch": "9d"})
     project.restart()
     project.version()

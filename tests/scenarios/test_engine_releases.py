@@ -316,3 +316,14 @@ def test_another_share_in_flyball_yaml_reaches_the_step_under_way_which_begins_a
     project.restart()
     project.tick()
     assert project.ledger.events()[-1].kind == "control.claimed"
+
+
+def test_what_a_release_waits_for_is_told_with_the_moment_of_which_it_is_true(tmp_path: Path) -> None:
+    """A look in which nothing was new is not kept, so that what was waited for may have passed."""
+    project = in_a_step_of_a_day(tmp_path)
+    project.tick()
+    looked = project.clock.now()
+    project.clock.sleep(HOUR)
+    words = release_report.report(project.door, None).words
+    assert "waits until" in words
+    assert words.endswith(f"(As of {looked:%Y-%m-%d %H:%M:%S} UTC.)"), words

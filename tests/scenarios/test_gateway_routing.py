@@ -3,10 +3,12 @@
 import json
 import os
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from gateway_rig import NUMERIC, ROW, SIGNATURE, code_package, onnx_model, package, table
 
+from flyball.adapters.heartbeat import LeaseFile
 from flyball.records.captured import FailureBatch, PredictionBatch
 from flyball.records.routing import canary_answers
 from flyball.records.signature import Column, ColumnType, Signature
@@ -299,3 +301,23 @@ def test_on_a_simulated_clock_many_tensor_rows_have_their_shadows_too(rig, units
     assert worker.http.post("/v2/models/shop/infer", json={"inputs": inputs}).status_code == 200
     scored = {role: sum(len(each.ids) for each in rig.captured() if each.role == role) for role in ("champion", "shadow")}
     assert scored == {"champion": n, "shadow": n}
+
+
+@pytest.mark.parametrize("hours", [2, -2])
+def test_answers_and_labels_are_of_the_controllers_time_where_a_clock_was_set(rig, units, hours):
+    """A release counts what lies between its controller's moments: after a step of the machine's clock it saw 0 of 50 rows of a canary that failed."""
+    told = LeaseFile(rig.directory, lambda: datetime.now(UTC) + timedelta(hours=hours))
+    rig.publish(table(1, units[0], canary=units[1], canary_weight=0.5))
+    told.renew_lease()
+    worker = rig.start()
+    try:
+        began = datetime.now(UTC) + timedelta(hours=hours)
+        ids = [each["id"] for each in worker.predict(ROW, ROW).json()["predictions"]]
+        labels = {"labels": [{"id": each, "label": "yes"} for each in ids]}
+        assert worker.http.post("/models/shop/labels", json=labels).status_code in (200, 202)
+    finally:
+        worker.stop()
+    records = rig.captured()
+    assert {type(each).__name__ for each in records} == {"PredictionBatch", "LabelBatch"}
+    for each in records:
+        assert abs(datetime.fromtimestamp(each.at_us / 1e6, UTC) - began) < timedelta(seconds=20)

@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from flyball.machine.uptime import uptime_us
+
 SLEW = 0.05
 """Share by which time may run faster or slower until the machine's clock is met again. A phase of a release is never shorter by more than that,
 wherever a clock is set to; an hour is made up in 20."""
@@ -12,7 +14,7 @@ wherever a clock is set to; an hour is made up in 20."""
 
 def elapsed_seconds() -> float:
     """Seconds that no setting of a clock changes; on Linux since the machine's start, those that it slept among them."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+    return uptime_us() / 1e6
 
 
 class SystemClock:

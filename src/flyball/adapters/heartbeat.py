@@ -12,6 +12,7 @@ from flyball.adapters.background import Background
 from flyball.adapters.durable import make_if_missing, write_over
 from flyball.adapters.room import lack_of_room
 from flyball.errors import StoreUnavailable
+from flyball.machine.uptime import uptime_us
 
 BEAT_SECONDS = 5.0
 """A sixth of the age at which gateways call a lease stale."""
@@ -26,10 +27,17 @@ class Leased(Protocol):
 class LeaseFile:
     """What gateways look at: its age is how long ago somebody said that they live."""
 
-    def __init__(self, state_dir: Path, now: Callable[[], datetime] | None = None, room_bytes: int = 0) -> None:
-        """`now`: of who says so, kept in it: a clock that is set between two of them must not make time that was looked after. `room_bytes`: with less free
+    def __init__(
+        self,
+        state_dir: Path,
+        now: Callable[[], datetime] | None = None,
+        room_bytes: int = 0,
+        uptime_us: Callable[[], int] = uptime_us,
+    ) -> None:
+        """`now`: of who says so, kept in it with the machine's uptime then: a clock that is set between two of them must not make time that was looked after,
+        and gateways go by it. `room_bytes`: with less free
         on the disk nobody looks after anything: answers are lost to the capture, and an order to roll back may find no room."""
-        self._path, self._now, self._room_bytes = state_dir / "lease", now, room_bytes
+        self._path, self._now, self._room_bytes, self._uptime_us = state_dir / "lease", now, room_bytes, uptime_us
 
     def renew_lease(self) -> None:
         """Raises StoreUnavailable."""
@@ -44,7 +52,8 @@ class LeaseFile:
             raise StoreUnavailable(f"{self._path}: {error.strerror or error}") from error
         if self._now is not None:
             with suppress(OSError):  # on a full disk the file's own time says that somebody lives
-                write_over(self._path, self._now().isoformat(timespec="microseconds").encode())
+                said = f"{self._now().isoformat(timespec='microseconds')} {self._uptime_us():020d}"  # as long as the one that it is written over
+                write_over(self._path, said.encode())
 
     def age(self) -> timedelta:
         """Since it was renewed; where a clock was set since, as much as it has made of that. The longest that there is where it never was."""
@@ -53,7 +62,11 @@ class LeaseFile:
             return timedelta.max
         age = timedelta(seconds=seconds)
         try:
-            return max(age, self._now() - datetime.fromisoformat(self._path.read_text())) if self._now is not None else age
+            return (
+                max(age, self._now() - datetime.fromisoformat(self._path.read_text().partition(" ")[0]))
+                if self._now is not None
+                else age
+            )
         except (OSError, ValueError, TypeError):  # an earlier release's, which holds nothing
             return age
 

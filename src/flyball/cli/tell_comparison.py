@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from flyball.cli import draw
 from flyball.control.replay_comparison import ComparisonReport, PolicyLine, PolicyMonth
+from flyball.control.replay_metrics import POOLED
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -21,6 +22,10 @@ def _months(report: ComparisonReport, *, plain: bool) -> "RenderableType":
     months = zip(*(line.months for line in report.policies), strict=True)
     rows: list[list[draw.Cell]] = [[cells[0].start, *map(_cell, cells)] for cells in months]
     rows.append(["mean", *(_of_ranked(line, line.value) for line in report.policies)])
+    if report.pooled:
+        rows.append(["by unit", *(_of_ranked(line, line.value_by_unit) for line in report.policies)])
+    if report.rethresholded and report.metric != "accuracy":
+        rows.append(["accuracy", *(_of_ranked(line, line.accuracy) for line in report.policies)])
     title = f"{report.metric} by month"
     return draw.table(("month", *names), rows, plain=plain, title=title, right=names)
 
@@ -71,6 +76,7 @@ def _figures(report: ComparisonReport) -> "RenderableType":
         f"{line.name}, which answered {line.answered:,} of the {most:,} rows that another did" for line in report.policies if not line.ranked
     )  # fmt: skip
     return draw.facts((
+        *(((report.metric, f"and regret: {POOLED}"),) if report.pooled else ()),
         ("best", best),
         *((("", report.margin.words),) if report.margin is not None else ()),
         *((("not ranked", unranked),) if unranked else ()),

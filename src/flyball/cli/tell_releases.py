@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from flyball.cli import draw
 from flyball.control.reports import GuardRow, ReleaseReport, ReleaseRow
+from flyball.control.unit_names import with_id
 from flyball.records.release import TERMINAL
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def release_rows(rows: tuple[ReleaseRow, ...], plain: bool) -> "RenderableType":
     if not rows:
         return draw.text("Nothing was released yet. Next: flyball run, then flyball up")
     cells = [
-        (row.release.id, _version(row.version), _instead_of(row), row.release.phase.value,
+        (row.release.id, _named(row.name, row.version), _instead_of(row), row.release.phase.value,
          draw.when(row.release.opened_at), row.release.reason)
         for row in rows
     ]  # fmt: skip
@@ -30,15 +31,15 @@ def release_rows(rows: tuple[ReleaseRow, ...], plain: bool) -> "RenderableType":
 def _instead_of(row: ReleaseRow) -> str:
     if row.release.champion is None:
         return "nobody"
-    return f"{'back to ' if row.goes_back else ''}{_version(row.champion_version)}"
+    return f"{'back to ' if row.goes_back else ''}{_named(row.champion_name, row.champion_version)}"
 
 
 def release_report(report: ReleaseReport, plain: bool) -> "RenderableType":  # noqa: FBT001 - Screen.answer's shape
     release = report.release
     towards = "back to" if report.goes_back else "instead of"
     facts: list[tuple[str, draw.Cell]] = [
-        ("release", f"{release.id}: {'back from ' if report.goes_back else ''}version {_version(report.version)} ({release.challenger})"),
-        (towards, f"version {_version(report.champion_version)} ({release.champion})" if release.champion else "nobody: it is the first"),
+        ("release", f"{release.id}: {'back from ' if report.goes_back else ''}{with_id(report.name, report.version, release.challenger)}"),
+        (towards, with_id(report.champion_name, report.champion_version, release.champion) if release.champion else "nobody: it is the first"),
         ("phase", f"{report.place}, since {draw.when(release.entered_at)}"),
     ]  # fmt: skip
     if release.phase not in TERMINAL:
@@ -60,8 +61,8 @@ def release_report(report: ReleaseReport, plain: bool) -> "RenderableType":  # n
     return draw.page(parts)
 
 
-def _version(number: int | None) -> str:
-    return "?" if number is None else str(number)
+def _named(name: str, version: int | None) -> str:
+    return name or ("?" if version is None else f"v{version}")
 
 
 def _guard(guard: GuardRow, plain: bool) -> list["RenderableType"]:  # noqa: FBT001 - as above

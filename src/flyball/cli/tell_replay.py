@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 from rich.console import Group
 
 from flyball.cli import draw
+from flyball.control.replay_metrics import BY_UNIT, POOLED, columns
 from flyball.control.replay_report import DecisionLine, Performance, ReplayReport, Span
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-METRICS = {"binary": ("roc_auc", "log_loss"), "multiclass": ("log_loss",), "regression": ("mae",)}
+UNITS_SHOWN = 4
+"""Of a month: with a map every other day it has fifteen."""
 
 
 def replay_report(report: ReplayReport, plain: bool) -> "RenderableType":  # noqa: FBT001 - Screen.answer's shape
@@ -20,14 +22,17 @@ def replay_report(report: ReplayReport, plain: bool) -> "RenderableType":  # noq
 
 
 def _months(report: ReplayReport, *, plain: bool) -> "RenderableType":
-    names = METRICS[report.task]
-    heads = [f"{name} {side}" for name in names for side in ("alone", "governed")]
+    names = columns(report)
+    heads = [f"{'by unit' if name == BY_UNIT else name} {side}" for name in names for side in ("alone", "governed")]
     rows = [
         (month.start, f"{month.n:,}", *_pairs(names, month.alone, month.governed), _champions(month)) for month in report.months
     ]
     means = [draw.number(getattr(side, f"mean_monthly_{name}")) for name in names for side in (report.alone, report.governed)]
     rows.append(("mean", "", *means, ""))
-    return draw.table(("month", "labels", *heads, "answered by"), rows, plain=plain, title="Left alone, and governed", right=("labels", *heads))  # fmt: skip
+    told = draw.table(
+        ("month", "labels", *heads, "answered by"), rows, plain=plain, title="Left alone, and governed", right=("labels", *heads)
+    )
+    return draw.page([told, draw.text(f"{report.metric}: {POOLED}")]) if BY_UNIT in names else told
 
 
 def _pairs(names: tuple[str, ...], alone: Performance, governed: Performance) -> list[str]:
@@ -35,15 +40,18 @@ def _pairs(names: tuple[str, ...], alone: Performance, governed: Performance) ->
 
 
 def _champions(month: Span) -> str:
-    """Versions by their share of the answers: `v2 81 %, v3 19 %`."""
+    """Units by their share of the answers: `v2 81 %, v3 19 %`; of many those that answered most."""
     total = sum(month.answered_by.values())
-    shares = sorted(month.answered_by.items(), key=lambda item: (len(item[0]), item[0]))
-    return ", ".join(f"{name} {n / total:.0%}" for name, n in shares)
+    most = sorted(month.answered_by.items(), key=lambda item: -item[1])[:UNITS_SHOWN]
+    shares = sorted(most, key=lambda item: (len(item[0]), item[0]))
+    more = len(month.answered_by) - len(most)
+    return ", ".join([*(f"{name} {n / total:.0%}" for name, n in shares), *([f"{more} more"] if more else [])])
 
 
 def _releases(report: ReplayReport, *, plain: bool) -> "RenderableType":
     rows = [
-        ((release.id, "bold"), f"v{release.version}", draw.when(_moment(release.opened_at)), _promoted(release.promoted_at), release.outcome, release.words)
+        ((release.id, "bold"), release.unit or f"v{release.version}", draw.when(_moment(release.opened_at)), _promoted(release.promoted_at),
+         release.outcome, release.words)
         for release in report.releases
     ]  # fmt: skip
     return draw.table(("release", "version", "opened", "champion from", "now", "why"), rows, plain=plain, title="Releases")

@@ -7,7 +7,7 @@ from flyball.cli.tell_decisions import question
 from flyball.cli.tell_findings import sentence, told
 from flyball.control.reports import GatewayRow, StatusReport, VersionRow
 from flyball.control.waiting import TOKEN_OF_THEIR_OWN
-from flyball.control.window_words import ESTIMATED, figure, named
+from flyball.control.window_words import ESTIMATED, figure, labelled, named
 from flyball.records.findings import WindowSummary
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _windows(report: StatusReport, *, plain: bool) -> "RenderableType":
     for window in report.windows:
         drift = max(window.drift.items(), key=lambda item: item[1], default=None)
         rows.append((
-            draw.when(window.end), str(window.predictions), _labels(window),
+            draw.when(window.end), str(window.predictions), labelled(window),
             *(_metric(window, name) for name in names),
             "" if drift is None else f"{drift[0]} {drift[1]:.3f}",
         ))  # fmt: skip
@@ -106,12 +106,6 @@ def _windows(report: StatusReport, *, plain: bool) -> "RenderableType":
     void = next((window.void for window in reversed(report.windows) if window.void), "")
     notes = [draw.text((f"No estimate without labels: {void}", "yellow"))] if void else []
     return draw.page([told, *notes, *(draw.text(words) for words in report.label_notes)])
-
-
-def _labels(window: WindowSummary) -> str:
-    if window.mature:
-        return str(window.labels)
-    return f"{window.labels} ({'given up' if window.given_up else 'waiting'})"
 
 
 def _slices(report: StatusReport, *, plain: bool) -> "RenderableType":

@@ -60,6 +60,8 @@ class Judged(NamedTuple):
     """They say nothing of all rows."""
     hang_on: tuple[str, ...]
     """As a selection's."""
+    shadow: int = 0
+    """Of the rows that it is of, those that the unit scored in shadow."""
 
     @property
     def judgeable(self) -> bool:
@@ -117,6 +119,7 @@ def judged(world: World, observation: Observation, window: WindowSummary, found:
     if told.kind == "refused":
         metrics = refused(reference, mine, len(rows.labels), told.words, names(world))
         return Judged(metrics, *outcomes(rows, reference.task), None, told.words, refused=True, hang_on=told.hang_on)
+    shadow = 0
     if told.kind == "corrected":
         # What is weighted are the rows that the weights were found for, in their order.
         weighed = of_places(asked, features.among) if told.sampled and features.among is not None else asked
@@ -124,9 +127,10 @@ def judged(world: World, observation: Observation, window: WindowSummary, found:
         labelled, words = (weighed.scores[has], weighed.labels[has]), told.words
     else:
         labelled, words = outcomes(rows, reference.task), ""
+        shadow = max(len(rows.labels) - int(np.isfinite(asked.labels).sum()), 0)
     measured = own_metrics(world, labelled, mine, window.metrics, weighting)
     metrics = realised(reference, *labelled, mine, weighting) | measured
-    return Judged(metrics, *labelled, weighting, words, refused=False, hang_on=told.hang_on)
+    return Judged(metrics, *labelled, weighting, words, refused=False, hang_on=told.hang_on, shadow=shadow)
 
 
 def features_of(found: Read, sample: SampledRows) -> Features:

@@ -142,7 +142,7 @@ class Maturing:
         waited = patience.patience(self._policy, self._delays(join) if self._policy.label_delay is None else None)
         late = [window for window in late if now >= window.end + waited][:MOST_A_TICK]
         moved = [
-            patience.given_up(window, join.labelled(micros(window.start), micros(window.end)), now - window.end)
+            patience.given_up(window, join.labelled(micros(window.start), micros(window.end), window.unit), now - window.end)
             for window in late
         ]
         if moved:
@@ -224,7 +224,7 @@ class Maturing:
         labels = join.labelled(micros(window.start), micros(window.end))
         summary = msgspec.structs.replace(
             window, labels=labels, mature=True, metrics=found.metrics, live={}, live_first={}, labels_note=found.selective,
-            labels_hang_on=found.hang_on, judged_by=read.digest, judged_rows=len(read.ids),
+            labels_hang_on=found.hang_on, shadow=found.shadow, judged_by=read.digest, judged_rows=len(read.ids),
         )  # fmt: skip
         puts: list[Put] = []
         note = found.selective
@@ -341,7 +341,12 @@ class Maturing:
         told = window.loss is not None and found.judgeable
         lost = found.losses(self._observation.files.reference(window.unit), window_of(window)) if told else window.loss
         return msgspec.structs.replace(
-            window, metrics=found.metrics, labels_note=found.selective, labels_hang_on=found.hang_on, loss=lost
+            window,
+            metrics=found.metrics,
+            labels_note=found.selective,
+            labels_hang_on=found.hang_on,
+            shadow=found.shadow,
+            loss=lost,
         )
 
     def _by_features_gone(self, window: WindowSummary) -> bool:

@@ -4,6 +4,7 @@ import flyball.release.decide as release_room
 from flyball.control import decisions, traffic
 from flyball.control.reports import GuardPoint, GuardRow, ReleaseReport, ReleaseRow
 from flyball.control.telling_events import event_words
+from flyball.control.unit_names import unit_names
 from flyball.control.world import World
 from flyball.errors import NotFound
 from flyball.records import codec
@@ -15,7 +16,7 @@ from flyball.records.unit import Unit
 from flyball.release.guards import judge
 from flyball.release.metrics import METRICS
 from flyball.release.policy import GuardRule, ReleasePolicy
-from flyball.release.waiting import place
+from flyball.release.waiting import moment, place
 
 _PROPOSED = ("release.opened",)
 
@@ -23,9 +24,11 @@ _PROPOSED = ("release.opened",)
 def rows(world: World) -> tuple[ReleaseRow, ...]:
     """Oldest first."""
     proposed = {event.subject for event in world.ports.ledger.events(kinds=_PROPOSED)}
+    names = unit_names(world)
     return tuple(
         ReleaseRow(
             release=each, version=_version(world, each.challenger), champion_version=_version(world, each.champion),
+            name=names.get(each.challenger, ""), champion_name=names.get(each.champion or "", ""),
             goes_back=f"release:{each.id}" not in proposed,
         )
         for each in world.all("release", ReleaseState)
@@ -40,9 +43,10 @@ def report(world: World, which: str | None) -> ReleaseReport:
     looks = _looks_of(world, release)
     drills = world.all("drill", Drill)
     goes_back = not world.ports.ledger.events(kinds=_PROPOSED, subject=f"release:{release.id}")
-    asked = release.champion is not None and not goes_back
+    asked, names = release.champion is not None and not goes_back, unit_names(world)
     return ReleaseReport(
         release=release, version=_version(world, release.challenger), champion_version=_version(world, release.champion),
+        name=names.get(release.challenger, ""), champion_name=names.get(release.champion or "", ""),
         place=_place(world, release, policy), words=_words(release, looks, made), alpha=policy.alpha,
         guards=tuple(_guard(rule, release_room.passes(release, policy), looks) for rule in policy.guards) if asked else (),
         goes_back=goes_back, history=_history(world, release), drill=drills[-1] if drills else None,
@@ -98,7 +102,8 @@ def _words(release: ReleaseState, looks: list[ReleaseLook], made: list[Decision]
     if release.phase in TERMINAL or release.phase is Phase.HELD or not (looks or made):
         return release.reason
     if looks and looks[-1].at >= release.entered_at:
-        return looks[-1].words
+        # Looks in which nothing was new are not kept: the moment that it waits for may have passed since.
+        return f"{looks[-1].words} (As of {moment(looks[-1].at)}.)"
     if release.phase is Phase.ROLLING_BACK:
         return release.reason  # a person's order is no decision, and the last one was about going on
     return made[-1].plan.rationale if made else release.reason

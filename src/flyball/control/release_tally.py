@@ -4,7 +4,8 @@ Champion and canary are compared on equal numbers of the same period: a share th
 (Simpson's paradox). Within a minute as many of the one as of the other are taken, chosen by checksum; what is over is left out.
 
 Of a key only the first row of a release counts: a key stays on its side, so that a busy one is a single lottery ticket and not a hundred. Calls of the model are
-compared with calls of about as many rows, within a factor of two: a canary's share of a large request is a small one.
+compared with calls of about as many rows, within a factor of two: a canary's share of a large request is a small one. And with calls of the same turn: alone,
+first or later of those that share a batch. Who is asked later finds warm what the first had to warm, and a canary of a tenth is seldom asked alone.
 
 What is kept is bounded, and never so that nothing more is: the first answers as they come, so that a plainly worse challenger is found within minutes, and then
 as many a minute as last until the steps have had their longest time, so that one that grows slow a week later is found as well.
@@ -50,11 +51,13 @@ class _Call(NamedTuple):
     tie: int
     at_us: int
     latency_us: int
-    rows: int
+    like: tuple[int, int]
+    """Calls of one kind are compared: (its turn, in how many bits its rows are counted)."""
 
 
 class Calls(NamedTuple):
-    """Calls of both units' models, ascending by period: in every one as many of either of each size (1 row, 2 to 3, 4 to 7, …). All (n,)."""
+    """Calls of both units' models, ascending by period: in every one as many of either of each size (1 row, 2 to 3, 4 to 7, …) and turn.
+    All (n,)."""
 
     periods: Ints
     challengers: Bools
@@ -130,7 +133,8 @@ class ReleaseTally:
             key = batch.keys[place]
             rows.append(_Row(_checksum(each), batch.at_us, max(batch.scores[place]), each, _checksum(key) if key else None))
         calls = self._calls.setdefault(start, ([], []))[arm]
-        calls.append(_Call(_checksum(batch.ids[0]), batch.at_us, batch.latency_us, len(batch.ids)))
+        like = (batch.turn, len(batch.ids).bit_length())
+        calls.append(_Call(_checksum(batch.ids[0]), batch.at_us, batch.latency_us, like))
         if len(rows) > 2 * MOST_OF_PERIOD:
             rows[:] = sorted(rows)[:MOST_OF_PERIOD]
         if len(calls) > 2 * MOST_OF_PERIOD:
@@ -162,12 +166,9 @@ class ReleaseTally:
             self._done_until = start + PERIOD_US
 
     def _match_calls(self, start: int, calls: tuple[list[_Call], list[_Call]], room: int) -> int:
-        """How many of each unit: of every size as many of either, and no more than there is room for but one of each size."""
-        sizes = [{call.rows.bit_length() for call in mine} for mine in calls]
-        alike = [
-            [sorted(call for call in mine if call.rows.bit_length() == size) for mine in calls]
-            for size in sorted(sizes[0] & sizes[1])
-        ]
+        """How many of each unit: of every kind as many of either, and no more than there is room for but one of each kind."""
+        kinds = [{call.like for call in mine} for mine in calls]
+        alike = [[sorted(call for call in mine if call.like == kind) for mine in calls] for kind in sorted(kinds[0] & kinds[1])]
         few = [min(map(len, both)) for both in alike]
         if sum(few) > room:
             few = [max(each * room // sum(few), 1) for each in few]

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from flyball.control.replay_margin import Margin, margin_of
+from flyball.control.replay_metrics import pooled
 from flyball.control.replay_report import Performance, ReplayReport, Span
 from flyball.stats.metrics import HIGHER_IS_BETTER
 
@@ -51,6 +52,10 @@ class PolicyLine(msgspec.Struct, frozen=True, kw_only=True):
     """False: it answered fewer than 99 % of the rows that another did."""
     value: float | None
     """Mean of the months' metric: every month counts alike."""
+    value_by_unit: float | None = None
+    """The same of a metric of the order of rows, among the rows of one unit; None: another metric."""
+    accuracy: float | None = None
+    """The same of a binary model's answers, at the threshold at which each was given."""
     errors: float | None
     retrainings: int
     training_minutes: float
@@ -104,6 +109,10 @@ class ComparisonReport(msgspec.Struct, frozen=True, kw_only=True):
     """In the order asked for, of those whose replays are over."""
     failed: tuple[FailedPolicy, ...] = ()
     """The others."""
+    rethresholded: bool = False
+    """Another threshold than the declared one answered somebody, which `accuracy` tells and no metric of the scores does."""
+    pooled: bool = False
+    """The metric and its regret are of the order of rows, and rows of one month were answered by several units."""
     wall_seconds: float
     """Of this command."""
 
@@ -131,7 +140,8 @@ def compare(
         project=first.project, model=first.model, task=first.task, metric=first.metric, since=first.since, until=first.until,
         timezone=first.timezone, priced=prices is not None, best=ranked[0].name if ranked else "", policies=lines,
         margin=_margin(ranked[0], ranked[1], prices) if len(ranked) > 1 else None,
-        failed=tuple(failed), wall_seconds=round(wall_seconds, 1),
+        failed=tuple(failed), pooled=any(pooled(first.metric, side.report.months) for side in sides),
+        rethresholded=any(side.report.rethresholded for side in sides), wall_seconds=round(wall_seconds, 1),
     )  # fmt: skip
 
 
@@ -170,6 +180,7 @@ def _line(side: Side, best: Sequence[_Best], most: int, prices: Prices | None) -
     return PolicyLine(
         name=side.name, words=side.words, answered=answered, ranked=_whole(answered, most),
         value=getattr(governed, f"mean_monthly_{report.metric}"), errors=errors,
+        value_by_unit=governed.mean_monthly_by_unit, accuracy=governed.mean_monthly_accuracy,
         retrainings=governed.retrainings, training_minutes=governed.training_minutes, cost=cost, alarms=governed.alarms,
         promotions=governed.promotions, rollbacks=governed.rollbacks, regret=_rounded(sum(behind) / len(behind)) if behind else None,
         regret_errors=_total(lost), regret_months=len(behind), failed_requests=report.failed_requests, stopped_at=report.stopped_at,

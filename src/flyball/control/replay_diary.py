@@ -4,16 +4,18 @@ from datetime import datetime, timedelta
 
 from flyball.control.engine import Engine
 from flyball.control.replay_position import Sent
-from flyball.records.evidence import Evidence
+from flyball.control.unit_names import unit_names
+from flyball.control.window_words import labelled
 from flyball.records.findings import WindowSummary
-from flyball.records.unit import Unit
 
 
 class Diary:
     """Keeps no figures from day to day: a replay that goes on tells what one that was not interrupted tells."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, metric: str) -> None:
+        """`metric`: the report's."""
         self._engine = engine
+        self._metric = metric
         self._read = 0
         """Events up to here."""
 
@@ -43,23 +45,24 @@ class Diary:
         return sum(after < event.at <= until for event in raised)
 
     def _performance(self) -> str:
-        """Of the newest mature window: younger ones would flatter or slander."""
-        mature = [window for window in self._engine.world.all("window", WindowSummary) if window.mature and window.metrics]
+        """Of the newest mature window, the champion's where several end there: younger ones would flatter or slander."""
+        world, champion = self._engine.world, self._engine.releases.champion()
+        mature = [window for window in world.all("window", WindowSummary) if window.mature and window.metrics]
         if not mature:
             return "no mature labels yet"
-        newest = max(mature, key=lambda window: window.start)
-        name = next((name for name in ("roc_auc", "log_loss", "mae") if name in newest.metrics), "")
-        evidence: Evidence | None = newest.metrics.get(name)
+        own = champion.unit if champion is not None else ""
+        newest = max(mature, key=lambda window: (window.start, window.unit == own))
+        name, evidence = self._metric, newest.metrics.get(self._metric)
+        whose = "" if newest.unit == own else f" of {unit_names(world).get(newest.unit, newest.unit)}"
         if evidence is None or evidence.value is None:
-            return "not measurable"
-        return f"{name} {evidence.value:.3f} on {newest.start:%m-%d} ({newest.labels}/{newest.predictions} labels)"
+            return f"{name} not measurable on {newest.start:%m-%d}{whose}"
+        rows = labelled(newest) if newest.shadow else f"{labelled(newest)}/{newest.predictions} labels"
+        return f"{name} {evidence.value:.3f} on {newest.start:%m-%d}{whose} ({rows})"
 
     def _serving(self) -> str:
-        world = self._engine.world
         champion, release = self._engine.releases.champion(), self._engine.releases.active()
-        unit = world.get("unit", champion.unit, Unit) if champion else None
-        words = f"champion v{unit.version}" if unit else "no champion"
+        names = unit_names(self._engine.world)
+        words = f"champion {names.get(champion.unit, champion.unit)}" if champion else "no champion"
         if release is not None and champion is not None and release.challenger != champion.unit:
-            challenger = world.get("unit", release.challenger, Unit)
-            words += f", v{challenger.version if challenger else '?'} in {release.phase.value}"
+            words += f", {names.get(release.challenger, release.challenger)} in {release.phase.value}"
         return words

@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from flyball.control.replay_metrics import BY_TASK, BY_UNIT, RANKINGS
 from flyball.control.replay_report import AloneFigures, DriftMap, GovernedFigures, Performance, Span
 from flyball.records.signature import Task
 from flyball.stats.auc import roc_auc_interval
 from flyball.stats.losses import bounded_loss
-from flyball.stats.metrics import measure
+from flyball.stats.metrics import DECIDED, HALF, METRICS, measure
 
 Calendar = Literal["month", "week", "day"]
 _STEPS: dict[Calendar, tuple[str, str]] = {"month": ("1mo", "%Y-%m"), "week": ("1w", "%Y-%m-%d"), "day": ("1d", "%Y-%m-%d")}
@@ -27,6 +28,19 @@ class Outcomes(NamedTuple):
     governed: npt.NDArray[np.float64]  # (n, n_scores) as answered
     units: pl.Series  # (n,) who answered
     scale: float | None = None  # of the bounded loss; regression only
+    thresholds: npt.NDArray[np.float64] | None = None  # (n,) of who answered; None: of two classes one half, else none
+    alone_threshold: float = HALF  # of the first version
+
+
+class Answers(NamedTuple):
+    """One model's, to some rows."""
+
+    scores: npt.NDArray[np.float64]  # (n, n_scores)
+    labels: npt.NDArray[np.generic]  # (n,)
+    decided: npt.NDArray[
+        np.float64
+    ]  # (n, n_scores) what DECIDED metrics are of: for two classes 1 or 0, at whichever threshold it was
+    units: npt.NDArray[Any]  # (n,) who answered the governed rows: of both models the same rows are ranked by themselves
 
 
 def spans_of(times: pl.Series, calendar: Calendar, timezone: str) -> pl.Series:
@@ -35,40 +49,64 @@ def spans_of(times: pl.Series, calendar: Calendar, timezone: str) -> pl.Series:
     return times.dt.convert_time_zone(timezone).dt.truncate(every).dt.strftime(pattern)
 
 
-def performance(
-    task: Task, labels: npt.NDArray[np.generic], scores: npt.NDArray[np.float64], alpha: float, scale: float | None = None
-) -> Performance:
-    """One model over some rows; what is not defined for them or for the task is None."""
-    errors = None
+def performance(task: Task, metrics: tuple[str, ...], answers: Answers, alpha: float, scale: float | None = None) -> Performance:
+    """One model over some rows; what is not defined for them or for the task is None. `metrics`: the report's own first."""
+    scores, labels, errors = answers.scores, answers.labels, None
     if task != "regression" or scale is not None:
         errors = round(float(bounded_loss(task, scores, labels.astype(np.float64), scale).sum()), 6)
-    if task == "regression":
-        return Performance(mae=measure("mae", task, scores, labels), errors=errors)
-    area: float | None
-    if task == "binary" and min(np.bincount(labels.astype(np.int64), minlength=2)) >= 2:
-        area, lower, upper = roc_auc_interval(labels, scores, alpha)
-    else:
-        area, lower, upper = measure("roc_auc", task, scores, labels), None, None
-    return Performance(roc_auc=area, lower=lower, upper=upper, log_loss=measure("log_loss", task, scores, labels), errors=errors)
+    found: dict[str, float | None] = {
+        name: measure(name, task, answers.decided if name in DECIDED else scores, labels) for name in metrics
+    }
+    if task == "binary" and "roc_auc" in found and min(np.bincount(labels.astype(np.int64), minlength=2)) >= 2:
+        found["roc_auc"], found["lower"], found["upper"] = roc_auc_interval(labels, scores, alpha)
+    if metrics[0] in RANKINGS:
+        found[BY_UNIT] = _by_unit(metrics[0], task, answers)
+    # Their last bits hang on the order of rows: policies that answered alike would differ by them.
+    short = {name: None if value is None else float(f"{value:.10g}") for name, value in found.items()}
+    return Performance(**short, errors=errors)
 
 
-def figures_by(calendar: Calendar, task: Task, outcomes: Outcomes, timezone: str, alpha: float = 0.05) -> tuple[Span, ...]:
-    """Both models span by span, in order of time."""
+def _by_unit(metric: str, task: Task, answers: Answers) -> float | None:
+    """Over the units on whose rows it is defined, as many times as they have rows."""
+    known: list[tuple[float, int]] = []
+    for unit in np.unique(answers.units):
+        mine = answers.units == unit
+        value = measure(metric, task, answers.scores[mine], answers.labels[mine])
+        known += [] if value is None else [(value, int(mine.sum()))]
+    return float(np.average([value for value, _ in known], weights=[n for _, n in known])) if known else None
+
+
+def figures_by(
+    calendar: Calendar, task: Task, outcomes: Outcomes, timezone: str, alpha: float = 0.05, metrics: tuple[str, ...] = ()
+) -> tuple[Span, ...]:
+    """Both models span by span, in order of time. `metrics`: as `replay_metrics.measured` has them; empty: the task's."""
+    told, units = metrics or BY_TASK[task], outcomes.units.to_numpy()
+    alone = Answers(outcomes.alone, outcomes.labels, _decided(task, outcomes.alone, outcomes.alone_threshold), units)
+    shown = HALF if outcomes.thresholds is None else outcomes.thresholds
+    governed = Answers(outcomes.governed, outcomes.labels, _decided(task, outcomes.governed, shown), units)
     frame = pl.DataFrame({"span": spans_of(outcomes.times, calendar, timezone), "unit": outcomes.units}).with_row_index("row")
     found = []
     for (start,), rows in frame.sort("span", "row").group_by("span", maintain_order=True):
         picked = rows["row"].to_numpy()
-        labels = outcomes.labels[picked]
         counts = rows.group_by("unit").len().sort("unit")
         span = Span(
             start=str(start),
             n=rows.height,
-            alone=performance(task, labels, outcomes.alone[picked], alpha, outcomes.scale),
-            governed=performance(task, labels, outcomes.governed[picked], alpha, outcomes.scale),
+            alone=performance(task, told, _picked(alone, picked), alpha, outcomes.scale),
+            governed=performance(task, told, _picked(governed, picked), alpha, outcomes.scale),
             answered_by=dict(zip(counts["unit"].to_list(), counts["len"].to_list(), strict=True)),
         )
         found.append(span)
     return tuple(found)
+
+
+def _picked(answers: Answers, rows: npt.NDArray[Any]) -> Answers:
+    return Answers(*(each[rows] for each in answers))
+
+
+def _decided(task: Task, scores: npt.NDArray[np.float64], thresholds: float | npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Of two classes the answers themselves, which at one half are what they are; of others nothing else is answered than the scores say."""
+    return (scores[:, 0] >= thresholds).astype(np.float64)[:, None] if task == "binary" else scores
 
 
 def alone_figures(months: Iterable[Span]) -> AloneFigures:
@@ -102,7 +140,7 @@ def drift_map(windows: Iterable[tuple[datetime, Mapping[str, float]]], features:
 def _means(performances: Iterable[Performance]) -> dict[str, float | None]:
     """Plain means over the months in which a metric is defined: every month counts alike, however many rows it has."""
     rows = list(performances)
-    return {f"mean_monthly_{name}": _mean([getattr(row, name) for row in rows]) for name in ("roc_auc", "log_loss", "mae")}
+    return {f"mean_monthly_{name}": _mean([getattr(row, name) for row in rows]) for name in (*METRICS, BY_UNIT)}
 
 
 def _mean(values: list[float | None]) -> float | None:

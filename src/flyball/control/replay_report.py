@@ -12,6 +12,17 @@ class Performance(msgspec.Struct, frozen=True, kw_only=True):
     upper: float | None = None
     log_loss: float | None = None
     mae: float | None = None
+    pr_auc: float | None = None
+    """This and those that follow: where it is the report's metric, else None; the accuracy also of every binary model."""
+    brier: float | None = None
+    accuracy: float | None = None
+    """As the rows were answered: at the threshold of the unit that did."""
+    f1: float | None = None
+    rmse: float | None = None
+    mape: float | None = None
+    by_unit: float | None = None
+    """The report's metric where it is of the order of rows (`roc_auc`, `pr_auc`): among the rows that one unit answered, averaged over units by rows. The metric
+    itself is of all rows in one order, whoever answered them."""
     errors: float | None = None
     """Sum of the bounded losses (`stats.losses`): 1 is an answer as wrong as can be."""
 
@@ -26,7 +37,7 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
     alone: Performance
     governed: Performance
     answered_by: dict[str, int] = {}
-    """Unit or version → rows that it answered."""
+    """Name of the unit → rows that it answered."""
 
 
 class AloneFigures(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +46,13 @@ class AloneFigures(msgspec.Struct, frozen=True, kw_only=True):
     mean_monthly_roc_auc: float | None
     mean_monthly_log_loss: float | None = None
     mean_monthly_mae: float | None = None
+    mean_monthly_pr_auc: float | None = None
+    mean_monthly_brier: float | None = None
+    mean_monthly_accuracy: float | None = None
+    mean_monthly_f1: float | None = None
+    mean_monthly_rmse: float | None = None
+    mean_monthly_mape: float | None = None
+    mean_monthly_by_unit: float | None = None
 
 
 class GovernedFigures(AloneFigures, frozen=True, kw_only=True):
@@ -55,6 +73,8 @@ class GovernedFigures(AloneFigures, frozen=True, kw_only=True):
 class ReleaseLine(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     version: int
+    unit: str = ""
+    """What its challenger is called: `v1 (map of 2024-02-05)`; empty: of a Flyball that did not say."""
     opened_at: str
     """ISO 8601, UTC; so are all times here."""
     promoted_at: str | None = None
@@ -101,7 +121,9 @@ class ReplayReport(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     task: str
     metric: str
-    """What the timeline shows: `roc_auc`, `log_loss` or `mae`."""
+    """What leads and what the timeline shows: `evaluate.primary`, and where none is declared `roc_auc`, `log_loss` (several classes) or `mae`."""
+    rethresholded: bool = False
+    """Another threshold than the declared one answered some rows."""
     since: str
     until: str
     timezone: str = "UTC"

@@ -12,10 +12,13 @@ from flyball.control.bounds import open_breaker
 from flyball.control.engine import Engine
 from flyball.control.ports import JobReport, Scorer
 from flyball.control.replay import Columns, History
-from flyball.control.replay_figures import Outcomes, alone_figures, drift_map, figures_by, governed_figures
+from flyball.control.replay_figures import Calendar, Outcomes, alone_figures, drift_map, figures_by, governed_figures
+from flyball.control.replay_metrics import measured, metric_of
 from flyball.control.replay_position import Sent
 from flyball.control.replay_report import DecisionLine, FindingLine, ReleaseLine, ReplayReport
 from flyball.control.telling_events import action_words
+from flyball.control.unit_names import unit_names
+from flyball.control.units import threshold_of
 from flyball.control.world import World
 from flyball.records.decisions import Approval, Decision
 from flyball.records.findings import Finding, WindowSummary
@@ -23,10 +26,14 @@ from flyball.records.jobs import Job, StepResult
 from flyball.records.release import Phase, ReleaseState
 from flyball.records.unit import Unit
 from flyball.spec import ReplaySpec
+from flyball.stats.metrics import HALF
 
 SCORE_ROWS = 20_000
 """Rows scored at once for the model left alone: bounds the memory of their dictionaries."""
 FOREVER_US = 1 << 62
+ALPHA = 0.05
+"""Error rate of each interval, at that one span."""
+CALENDARS: tuple[Calendar, ...] = ("month", "week", "day")
 
 
 class Lived(NamedTuple):
@@ -42,16 +49,16 @@ def report_of(lived: Lived, replay: ReplaySpec, scorer: Scorer) -> ReplayReport:
     """All figures but the seconds that it took, which its journal knows."""
     world, spec = lived.engine.world, lived.engine.world.spec
     outcomes = outcomes_of(lived, scorer)
-    months = figures_by("month", spec.task, outcomes, replay.timezone)
-    releases, made = release_lines(world), decisions.recorded(world)
-    retrainings = retrainings_of(world)
-    join = lived.engine.observation.join
+    metrics = measured(spec.task, metric_of(spec.task, spec.evaluate.primary))
+    months, weeks, days = (figures_by(calendar, spec.task, outcomes, replay.timezone, ALPHA, metrics) for calendar in CALENDARS)
+    releases, made, retrainings = release_lines(world), decisions.recorded(world), retrainings_of(world)
     windows = sorted(world.all("window", WindowSummary), key=lambda window: window.start)
     return ReplayReport(
         project=spec.project,
         model=spec.model,
         task=spec.task,
-        metric={"binary": "roc_auc", "multiclass": "log_loss", "regression": "mae"}[spec.task],
+        metric=metrics[0],
+        rethresholded=_rethresholded(world, outcomes),
         since=replay.start.isoformat(),
         until=lived.history.frame[lived.columns.time][-1].isoformat(),
         timezone=replay.timezone,
@@ -72,7 +79,7 @@ def report_of(lived: Lived, replay: ReplaySpec, scorer: Scorer) -> ReplayReport:
         failed_requests=lived.sent.failed_requests + lived.sent.failed_label_requests,
         stopped_at=_stopped_at(world),
         labels_sent=lived.sent.labels,
-        labels_joined=join.counts().labels_joined if join else 0,
+        labels_joined=join.counts().labels_joined if (join := lived.engine.observation.join) else 0,
         labels_refused=lived.sent.refused_labels,
         questions=open_questions(world),
         breaker=breaker.words if (breaker := open_breaker(world)) else "",
@@ -81,13 +88,17 @@ def report_of(lived: Lived, replay: ReplaySpec, scorer: Scorer) -> ReplayReport:
         decisions=len(made),
         decisions_replayed_equal=sum(decisions.replays_equal(decision) is True for decision in made),
         months=months,
-        weeks=figures_by("week", spec.task, outcomes, replay.timezone),
-        days=figures_by("day", spec.task, outcomes, replay.timezone),
+        weeks=weeks,
+        days=days,
         releases=releases,
         decision_log=tuple(decision_line(decision) for decision in made),
         findings=finding_lines(world),
         drift=drift_map([(window.start, window.drift) for window in windows], spec.data.feature_names, replay.timezone),
     )
+
+
+def _rethresholded(world: World, outcomes: Outcomes) -> bool:
+    return outcomes.thresholds is not None and bool(np.any(outcomes.thresholds != threshold_of(world, binary=True)))
 
 
 def _stopped_at(world: World) -> str:
@@ -145,14 +156,17 @@ def outcomes_of(lived: Lived, scorer: Scorer) -> Outcomes:
     place, row = rows["place"].to_numpy(), rows["row"].to_numpy()
     known = ~np.isnan(labels[place])
     place, row = place[known], row[known]
-    names = _version_names(lived.engine.world)
+    world = lived.engine.world
+    who = answered["unit"].gather(place)
     return Outcomes(
         times=lived.history.frame[lived.columns.time].gather(row),
-        labels=labels[place] if lived.engine.world.spec.task == "regression" else labels[place].astype(np.int64),
+        labels=labels[place] if world.spec.task == "regression" else labels[place].astype(np.int64),
         alone=_score_alone(lived, scorer, row),
         governed=shown[place],
-        units=answered["unit"].gather(place).replace(names),
+        units=who.replace(unit_names(world)),
         scale=_scale(lived),
+        thresholds=_thresholds(world, who),
+        alone_threshold=_threshold(first_unit(world)),
     )
 
 
@@ -168,8 +182,16 @@ def first_unit(world: World) -> Unit:
     return min(world.all("unit", Unit), key=lambda unit: unit.version)
 
 
-def _version_names(world: World) -> dict[str, str]:
-    return {unit.id: f"v{unit.version}" for unit in world.all("unit", Unit)}
+def _thresholds(world: World, units: pl.Series) -> npt.NDArray[np.float64] | None:
+    """At which each row was decided; None: there is none with this task."""
+    if world.spec.task != "binary":
+        return None
+    known = {unit.id: _threshold(unit) for unit in world.all("unit", Unit)}
+    return np.array([known[unit] for unit in units.to_list()], dtype=np.float64)
+
+
+def _threshold(unit: Unit) -> float:
+    return HALF if unit.threshold is None else unit.threshold
 
 
 def _score_alone(lived: Lived, scorer: Scorer, rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
@@ -186,13 +208,14 @@ def _score_alone(lived: Lived, scorer: Scorer, rows: npt.NDArray[Any]) -> npt.ND
 
 def release_lines(world: World) -> tuple[ReleaseLine, ...]:
     """Every release and how it went, oldest first."""
-    units = {unit.id: unit.version for unit in world.all("unit", Unit)}
+    units, names = {unit.id: unit.version for unit in world.all("unit", Unit)}, unit_names(world)
     verified = world.ports.ledger.events(kinds=("release.verified",))
     promoted = {event.subject: event.at.isoformat() for event in verified if event.payload["phase"] == Phase.FULL}
     return tuple(
         ReleaseLine(
             id=release.id,
             version=units[release.challenger],
+            unit=names[release.challenger],
             opened_at=release.opened_at.isoformat(),
             promoted_at=promoted.get(f"release:{release.id}"),
             ended_at=release.entered_at.isoformat() if release.phase in (Phase.SETTLED, Phase.ROLLED_BACK) else None,

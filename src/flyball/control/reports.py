@@ -215,6 +215,9 @@ class ReleaseRow(msgspec.Struct, frozen=True, kw_only=True):
     version: int | None
     """Of the challenger."""
     champion_version: int | None
+    name: str = ""
+    """What the challenger is called where versions have several units: `v1 (map of 2024-02-05)`; empty: by its version."""
+    champion_name: str = ""
     goes_back: bool = False
     """It was never proposed: `version` was champion, and is taken back to `champion_version`."""
 
@@ -254,6 +257,9 @@ class ReleaseReport(msgspec.Struct, frozen=True, kw_only=True):
     release: ReleaseState
     version: int | None
     champion_version: int | None
+    name: str = ""
+    """As in a line."""
+    champion_name: str = ""
     place: str
     """Its phase, with step and share of the keys."""
     words: str

@@ -39,6 +39,16 @@ def named(window: WindowSummary) -> tuple[str, ...]:
     return (*window.metrics, *window.live, *window.estimates)
 
 
+def labelled(window: WindowSummary) -> str:
+    """How many labelled rows its metrics are of, or how many are here while others are waited for: `284 rows, of them 220 in shadow`."""
+    if not window.mature:
+        return f"{window.labels} ({'given up' if window.given_up else 'waiting'})"
+    if window.labels_note or not window.metrics:
+        return str(window.labels)
+    rows = max(each.n for each in window.metrics.values())
+    return f"{rows} rows, of them {window.shadow} in shadow" if window.shadow else str(rows)
+
+
 def label_notes(windows: Sequence[WindowSummary], declared: timedelta | None) -> tuple[str, ...]:
     """Of the newest window that waits for labels and of the newest that has them, or is given up. `declared`: the label delay."""
     waits = [window for window in reversed(windows) if not window.mature and not window.given_up]

@@ -8,13 +8,14 @@ import asyncio
 from collections.abc import Callable, Generator, Sequence
 from time import perf_counter
 from typing import NamedTuple
+from zlib import crc32
 
 from flyball.errors import DeadlinePassed, Fault, FlyballError, ModelFailed, RequestError
 from flyball.gateway.batches import Answer, Batch, told
 from flyball.gateway.borders import Border
 from flyball.gateway.breaker import fair_seconds
 from flyball.gateway.metrics import Metrics
-from flyball.gateway.parts import Outcome, Part, Scored, failure_of, prediction_of, rows_of, size_of
+from flyball.gateway.parts import Outcome, Part, Scored, failure_of, in_turn, prediction_of, rows_of, size_of
 from flyball.gateway.tables import LiveRoute, LiveUnit
 from flyball.gateway.units import LoadedModel
 from flyball.records.captured import Captured, FailureBatch
@@ -121,13 +122,13 @@ class Answering:
     def _apart(self, live: LiveRoute, part: Part, batch: Batch, failed: ModelFailed) -> list[Part]:
         """The failed part in smaller ones; empty: it is one request's, or the unit is broken whatever it is asked."""
         if failed.beyond:
-            return [Part(part.unit, part.role, rows) for rows in batch.parted(part.rows, failed.beyond)]
+            return [part._replace(rows=rows, turn=2) for rows in batch.parted(part.rows, failed.beyond)]
         closed = not part.unit.breaker.open or part.unit is live.last
         if failed.late or not closed:
             return []
         # A request that kills its worker costs the others a restart: one by one they wait for two at most, by halves for one a halving.
         pieces = batch.singles(part.rows) if failed.died else batch.halves(part.rows)
-        return [Part(part.unit, part.role, rows) for rows in pieces]
+        return [part._replace(rows=rows, turn=2) for rows in pieces]
 
     def _divided(self, live: LiveRoute, batch: Batch) -> list[Part]:
         """The rows by who is to answer them."""
@@ -137,7 +138,7 @@ class Answering:
         chosen = live.chosen(batch.keys, canaries=canaries)
         if len(chosen) == 1:
             return [Part(*chosen[0][:2], None)]
-        return [Part(*each) for each in chosen]
+        return in_turn(chosen, crc32(batch.ids[0].encode("utf-8", "surrogatepass")))
 
     def _score(self, live: LiveRoute, part: Part, batch: Batch) -> Outcome:
         refused = self._refused(live, part, batch)
@@ -220,9 +221,9 @@ class _Taken:
         champion, fallback = self._live.champion, self._live.fallback
         following: Part | None = None
         if part.unit is not champion and part.unit is not fallback:
-            following = Part(champion, "champion", part.rows)
+            following = Part(champion, "champion", part.rows, 2)
         elif part.unit is champion and fallback is not None:
-            following = Part(fallback, "fallback", part.rows)
+            following = Part(fallback, "fallback", part.rows, 2)
         self._given_up.append((part, failed, following.unit.id if following else None))
         if following is None and failed.beyond:
             # Each unit takes less than the other in some column: as good as what neither takes.
@@ -265,7 +266,7 @@ class _Taken:
                 table = scored.table.rows(places) if scored.table is not None else None
                 kept.append(
                     (
-                        Part(part.unit, part.role, [rows[place] for place in places]),
+                        part._replace(rows=[rows[place] for place in places]),
                         Scored([scored.scores[place] for place in places], scored.seconds, table),
                     )
                 )

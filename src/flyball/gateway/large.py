@@ -251,6 +251,7 @@ class _KeptPart(NamedTuple):
     rows: Array | None
     scores: Array
     seconds: float
+    turn: int
 
 
 class Kept(NamedTuple):
@@ -274,8 +275,8 @@ class Kept(NamedTuple):
     def again(self) -> Answered:
         """For the second pass."""
         parts = [
-            (Part(unit, role, None if rows is None else rows.tolist()), Scored(scores.tolist(), seconds, None))
-            for unit, role, rows, scores, seconds in self.parts
+            (Part(unit, role, None if rows is None else rows.tolist(), turn), Scored(scores.tolist(), seconds, None))
+            for unit, role, rows, scores, seconds, turn in self.parts
         ]
         return Answered(*gathered(parts, self.stop - self.start), {}, self.tried, parts, [*self.failures])
 
@@ -289,6 +290,7 @@ def kept(span: tuple[int, int], fresh: list[str] | None, at_us: int, answered: A
             None if part.rows is None else np.array(part.rows, dtype=np.int32),
             np.array(scored.scores, dtype=np.float64),
             scored.seconds,
+            part.turn,
         )
         for part, scored in answered.parts
     )

@@ -20,6 +20,8 @@ class Lease:
         self._now_us = now_us
         self._running_seconds = running_seconds
         self._there = False
+        self.said = ""
+        """What the controller wrote into it."""
         self._renewed_us: int | None = None
         """The last renewal that was seen, also when the file is gone: what comes back with the same time is no new one."""
         self._seen_at = 0.0
@@ -29,10 +31,11 @@ class Lease:
         """Read the file's time anew (called several times a second)."""
         try:
             renewed_us = self._path.stat().st_mtime_ns // 1000
+            said = self._path.read_text("ascii", "replace") if renewed_us != self._renewed_us else self.said
         except OSError:
             self._there = False
             return
-        self._there = True
+        self._there, self.said = True, said
         if renewed_us != self._renewed_us:
             self._renewed_us, self._seen_at = renewed_us, self._running_seconds()
 

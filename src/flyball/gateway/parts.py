@@ -17,6 +17,8 @@ class Part(NamedTuple):
     role: str
     rows: list[int] | None
     """Which rows; None: all."""
+    turn: int = 0
+    """As it is captured (`PredictionBatch`)."""
 
 
 class Scored(NamedTuple):
@@ -27,6 +29,13 @@ class Scored(NamedTuple):
 
 
 Outcome = Scored | ModelFailed
+
+
+def in_turn(chosen: Sequence[tuple[LiveUnit, str, list[int]]], lot: int) -> list[Part]:
+    """What the units of one batch are asked for, from whose turn `lot` says it is on: whoever comes first meets cold caches, and were it always the same
+    unit, it would look slower than its like."""
+    at = lot % len(chosen)
+    return [Part(unit, role, rows, 2 if place else 1) for place, (unit, role, rows) in enumerate([*chosen[at:], *chosen[:at]])]
 
 
 def rows_of(part: Part, batch: Batch) -> Sequence[int]:
@@ -63,5 +72,6 @@ def prediction_of(live: LiveRoute, part: Part, scored: Scored, batch: Batch, rev
         columns={} if part.role == "shadow" else (scored.table or batch.taken(rows)).used(part.unit.names),
         scores=scored.scores,
         latency_us=int(scored.seconds * 1e6),
+        turn=part.turn,
     )
     return prediction if live.keeper is None else live.keeper.prediction(prediction)

@@ -21,6 +21,7 @@ from flyball.gateway.app import Gateway
 from flyball.gateway.capture_writer import CaptureWriter, NoCapture, Sink, TimelessWriter
 from flyball.gateway.card import Card
 from flyball.gateway.connections import Connections
+from flyball.gateway.event_time import EventTime
 from flyball.gateway.explaining import Explaining
 from flyball.gateway.freed import give_back_freed
 from flyball.gateway.handlers import MAX_ROWS, Handlers, Parts, Settings
@@ -40,6 +41,7 @@ from flyball.gateway.tables import LiveTable, Tables
 from flyball.gateway.tracing import open_tracer
 from flyball.gateway.units import Shelf
 from flyball.gateway.unread import Unread
+from flyball.machine.uptime import uptime_us
 
 if TYPE_CHECKING:
     from flyball.gateway.grpc_doors import GrpcDoors
@@ -92,6 +94,7 @@ class World(NamedTuple):
 
     now_us: Callable[[], int]
     random_bytes: Callable[[int], bytes]
+    uptime_us: Callable[[], int] = uptime_us
 
 
 class QuietServer(uvicorn.Server):
@@ -111,6 +114,9 @@ class Worker:
         writer = TimelessWriter if options.request_clock else CaptureWriter
         self._capture: Sink = writer(directory / "capture", options.worker, world.now_us) if options.capture else NoCapture()
         self._lease = Lease(directory / "lease", options.lease_seconds, world.now_us)
+        self._time = EventTime(world.now_us, world.uptime_us, self._lease)
+        # A replay's controller has a simulated clock, and brings the moment with each request.
+        now_us = world.now_us if options.request_clock else self._time.now_us
         self._tokens = Tokens(directory, tell_path=bound in ("127.0.0.1", "::1"))
         keepers = Keepers(directory / "capture.key", world.random_bytes)
         self._tables = Tables(
@@ -118,22 +124,20 @@ class Worker:
         )
         self._metrics = Metrics(self._capture)
         # A replay sends what is refused again without the rows at fault, and tells itself how many they were.
-        self._refusals = Refusals(
-            NoCapture() if options.request_clock else self._capture, lambda: self._tables.live, world.now_us
-        )
+        self._refusals = Refusals(NoCapture() if options.request_clock else self._capture, lambda: self._tables.live, now_us)
         self._invalid = Invalid(partial(self._metrics.requests.failed, "", "", "NotHttp"))
         loop_time = asyncio.get_running_loop().time
         self._answering = Answering(self._metrics, lambda: self._lease.held, loop_time)
         ids = FreshIds(world.random_bytes)
-        lanes = Lanes(self._capture, ids, self._metrics, lambda: self._lease.held, world.now_us)
+        lanes = Lanes(self._capture, ids, self._metrics, lambda: self._lease.held, now_us)
         self._shadows = Shadows(self._answering, self._capture, self._tables, self._metrics)
         inference_parts = InferenceParts(self._tables, self._answering, self._shadows, self._capture, ids, self._metrics, lanes)
-        clocks, deadline = Clocks(world.now_us, loop_time), options.limits.deadline_seconds
+        clocks, deadline = Clocks(now_us, loop_time), options.limits.deadline_seconds
         self._inference = Inference(inference_parts, clocks, simulated=options.request_clock, deadline_seconds=deadline)
         self._explaining = Explaining(options.limits, self._metrics)
         settings = Settings(options.worker, os.getpid(), options.request_clock)
         parts = Parts(self._tables, self._inference, self._capture, self._lease, self._metrics, self._explaining)
-        self._handlers = Handlers(settings, parts, world.now_us)
+        self._handlers = Handlers(settings, parts, now_us)
         self._metrics.watch_shadows(lambda: self._shadows.waiting_rows)
         self._metrics.watch_suspension(self._handlers.suspended)
         self._metrics.watch_tables(self._tables)
@@ -156,6 +160,7 @@ class Worker:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._ending.set)
         loop.add_signal_handler(signal.SIGUSR1, self._succeed)
+        self._look_at_lease()
         await self._try_table()
         if self._options.must_serve and self._tables.error:
             raise StoreUnavailable(f"there is nothing that this worker could serve: {self._tables.error}")
@@ -242,7 +247,7 @@ class Worker:
             await asyncio.sleep(LOOK_SECONDS)
             count += 1
             self._tokens.look()
-            self._lease.look()
+            self._look_at_lease()
             if self._options.request_clock and os.getppid() != self._parent:
                 # A replay was killed: nobody else moves this clock, and nobody would ever end this worker. (Those of a supervisor outlive it.)
                 self._ending.set()
@@ -250,6 +255,10 @@ class Worker:
                 self._refusals.hand_over()
             if count % CONNECTION_LOOKS == 0:
                 self._connections.look(asyncio.get_running_loop().time())
+
+    def _look_at_lease(self) -> None:
+        self._lease.look()
+        self._time.look()
 
     async def _sync(self) -> None:
         """Apart from the other looks: a disk that hangs must not keep a token that was withdrawn, or a connection that nobody reads."""

@@ -36,6 +36,8 @@ class PredictionBatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     """(n_rows, n_scores)"""
     latency_us: int
     """Model time of the whole batch."""
+    turn: int = 0
+    """1: the first of several units that were asked for rows of one batch, 2: a later one, who finds warm what the first had to warm. 0: asked alone."""
 
 
 class LabelBatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="l", tag_field="k"):

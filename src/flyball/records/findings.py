@@ -228,6 +228,8 @@ class WindowSummary(msgspec.Struct, frozen=True, kw_only=True):
     """What decided which rows have a label, as these show: `the score`, `feature NAME`."""
     judged_by: str = ""
     """Digest of the rows and labels that its metrics are of; empty: immature."""
+    shadow: int = 0
+    """Of the labelled rows that `metrics` are of, those that it scored in shadow: users got another's answer, and `predictions` does not count them."""
     judged_rows: int | None = None
     """Of it, answered and held when it was judged; None: immature, or of a release that did not keep it."""
     held_in_part: str = ""

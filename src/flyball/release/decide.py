@@ -18,7 +18,7 @@ from flyball.release.guards import judge
 from flyball.release.policy import GuardRule, ReleasePolicy, ReplayRule, policy_of
 from flyball.release.question import question_of
 from flyball.release.situation import ReleaseSituation
-from flyball.release.waiting import moment, place, span, waits_for_pass, whoever_agrees
+from flyball.release.waiting import moment, place, span, waits_for_pass, waits_for_rows, whoever_agrees
 
 __all__ = [
     "JUDGED",
@@ -189,10 +189,13 @@ def _shadow(view: _View) -> Plan:
     if view.situation.labels < rule.min_labels and view.policy.labels == "before_full":
         so_far = f"{view.situation.labels} of {rule.min_labels}{_which_count(view)}"
         waits.append(f"for {rule.min_labels - view.situation.labels} more labels ({so_far})")
-    waits += _waits_for_guards(view, to_pass=True)
+    waits += waits_for_rows(view.situation.requests_in_phase, rule.min_requests) + _waits_for_guards(view, to_pass=True)
     if waits:
         return _wait_or_give_up(view, "shadow", waits, rule.at_most)
-    return _from_shadow(view, f"the shadow passed: {_said(view)} ({view.policy.words})")
+    # Where labels come later, or never, it may be that nothing has passed.
+    proven = any(view.passed(each) for each in _asked(view.policy, view.release) if each.must == "pass")
+    words = "the shadow passed" if proven else "no harm was shown in the shadow"
+    return _from_shadow(view, f"{words}: {_said(view)} ({view.policy.words})")
 
 
 def _canary(view: _View) -> Plan:
@@ -205,8 +208,7 @@ def _canary(view: _View) -> Plan:
     rule = view.policy.steps[step]
     waits = _waits_for_time(view, rule.at_least)
     answered = view.situation.requests_in_phase
-    if answered < rule.min_requests:
-        waits.append(f"for {rule.min_requests - answered} more rows ({answered} of {rule.min_requests})")
+    waits += waits_for_rows(answered, rule.min_requests)
     # All traffic goes only to who has passed at some look of the release: in the shadow, or here where there was none. No label never promotes.
     waits += _waits_for_guards(view, to_pass=step + 1 == len(view.policy.steps))
     if waits:

@@ -7,7 +7,7 @@ import msgspec
 
 from flyball.release.metrics import FAILURE_RATE, LOSS, METRICS
 from flyball.spec import ProjectSpec
-from flyball.spec.release import PATIENCE, BanditSpec
+from flyball.spec.release import PATIENCE, BanditSpec, ReleaseSpec
 
 LOSS_WEIGHT = 4.0
 """Parts of alpha where every other guard has one. Quality decides by hundredths and needs the narrow interval; a challenger that cannot answer is plain
@@ -17,6 +17,9 @@ REPLAY_SHARE = 0.2
 WATCHES = 2
 """Lengths of the watch after which a release that could not be measured is taken back: failed measurements hold, but not for ever."""
 
+ROWS_BEFORE_ALL = 50
+"""That a challenger scores in the shadow where all traffic follows at once: as many as a canary step asks for."""
+
 
 class ShadowRule(msgspec.Struct, frozen=True, kw_only=True):
     at_least: timedelta
@@ -24,6 +27,7 @@ class ShadowRule(msgspec.Struct, frozen=True, kw_only=True):
     min_labels: int
     share: float = 1.0
     """Of the keys."""
+    min_requests: int = 0
 
 
 class StepRule(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,6 +118,12 @@ class ReleasePolicy(msgspec.Struct, frozen=True, kw_only=True):
         return sum((step.at_most for step in self.steps), timedelta(0))
 
 
+def _shadowed_rows(release: ReleaseSpec) -> int:
+    """Where all traffic follows at once and no label is waited for, a handful would decide."""
+    asked = release.shadow.min_requests if release.shadow is not None else None
+    return asked if asked is not None else 0 if release.steps else ROWS_BEFORE_ALL
+
+
 def policy_of(spec: ProjectSpec) -> ReleasePolicy:
     """What flyball.yaml asks for."""
     release = spec.release
@@ -129,6 +139,7 @@ def policy_of(spec: ProjectSpec) -> ReleasePolicy:
             at_most=PATIENCE + delay if declared.at_most is None else declared.at_most,
             min_labels=declared.min_labels,
             share=declared.share,
+            min_requests=_shadowed_rows(release),
         ),
         steps=tuple(
             StepRule(

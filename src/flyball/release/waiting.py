@@ -28,6 +28,10 @@ def waits_for_pass(rule: GuardRule, verdict: Verdict, age: timedelta) -> str:
     )
 
 
+def waits_for_rows(answered: int, asked: int) -> list[str]:
+    return [f"for {asked - answered} more rows ({answered} of {asked})"] if answered < asked else []
+
+
 def needed(evidence: Evidence, rule: GuardRule) -> Rows | None:
     """How many more would settle it, were the difference to stay as it is. None: cannot be told."""
     value, lower, upper = evidence.value, evidence.lower, evidence.upper

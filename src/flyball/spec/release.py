@@ -36,6 +36,8 @@ class ShadowSpec(Section):
     at_most: Duration | None = None
     """Without a pass by then the release is given up and the champion stays. Not given: 7d, and `data.label_delay` longer."""
     min_labels: int = Field(default=200, ge=0)
+    min_requests: int | None = Field(default=None, ge=0)
+    """Not before the challenger scored so many rows unseen. Not given: 50 where all traffic follows at once, and none where a step does, which has its own."""
     share: Share = Field(default=1.0, gt=0.0)
     """Of the keys: so much of the traffic is answered unseen."""
 

@@ -11,7 +11,8 @@ import jinja2
 from flyball.control.decision_reports import DecisionRow, Explanation
 from flyball.control.finding_reports import FindingReport
 from flyball.control.reports import ReleaseReport, ReleaseRow, StatusReport, VersionRow
-from flyball.control.window_words import ESTIMATED, figure, named
+from flyball.control.unit_names import with_id
+from flyball.control.window_words import ESTIMATED, figure, labelled, named
 from flyball.records.decisions import VOID
 from flyball.records.diagnosis import name_of
 from flyball.records.evidence import Evidence
@@ -108,6 +109,8 @@ def _environment() -> jinja2.Environment:
         when=_when,
         measured=_measured,
         figure=_figure,
+        labelled=labelled,
+        with_id=with_id,
         number=_number,
         brief=_brief,
         parts=_parts,

@@ -164,3 +164,29 @@ def test_the_page_is_drawn_again_from_report_json(report: ReplayReport, page: st
     assert main([str(tmp_path / "report.json"), str(tmp_path / "report.html")]) == 0
     assert (tmp_path / "report.html").read_text(encoding="utf-8") == page
     assert main([]) == 2
+
+
+def test_another_metric_leads_and_has_no_interval_of_the_area(report: ReplayReport) -> None:
+    figures = msgspec.structs.replace(report.governed, mean_monthly_brier=0.1234)
+    shown = Reader(render(msgspec.structs.replace(report, metric="brier", governed=figures))).text
+    assert "Mean monthly Brier score (lower is better)" in shown
+    assert "0.123" in shown
+    assert "interval of each point" not in shown
+    assert "interval of each point" in Reader(render(report)).text
+
+
+def test_of_several_units_in_a_month_each_ones_own_area_and_what_was_decided_are_told(report: ReplayReport, page: str) -> None:
+    assert "by unit" not in page.split("</main>", maxsplit=1)[0].lower()
+    months = tuple(msgspec.structs.replace(month, answered_by={"v1": 5, "v1 (threshold 0.88)": 9}) for month in report.months)
+    governed = msgspec.structs.replace(report.governed, mean_monthly_by_unit=0.7654, mean_monthly_accuracy=0.8768)
+    changed = msgspec.structs.replace(report, months=months, governed=governed, rethresholded=True)
+    shown = Reader(render(changed)).text
+    for words in (
+        "by unit, alone",
+        "0.765",
+        "accuracy, alone",
+        "0.877",
+        "ROC AUC is of all answers of a month in one order",
+        "v1 (threshold 0.88)",
+    ):
+        assert words in shown

@@ -51,3 +51,15 @@ def test_what_the_marks_mean_is_said_in_a_pipe_too() -> None:
     words = told(NEVER, OTHER)
     assert "* " in words
     assert words.splitlines().count(tell_comparison.LEGEND) == 1
+
+
+def test_an_area_of_answers_of_several_units_is_said_to_be_that_and_a_threshold_shows() -> None:
+    assert "by unit" not in told(NEVER, OTHER)
+    months = tuple(
+        msgspec.structs.replace(month, answered_by={"v1": 60, "v1 (threshold 0.88)": 40}) for month in OTHER.report.months
+    )
+    figures = msgspec.structs.replace(OTHER.report.governed, mean_monthly_by_unit=0.71, mean_monthly_accuracy=0.83)
+    mended = msgspec.structs.replace(OTHER.report, months=months, governed=figures, rethresholded=True)
+    lines = told(NEVER, OTHER._replace(report=mended)).splitlines()
+    assert [line.split()[-1] for line in lines if line.startswith(("by unit", "accuracy"))] == ["0.71", "0.83"]
+    assert any(line.startswith("roc_auc ") and "and regret: of all answers of a month in one order" in line for line in lines)

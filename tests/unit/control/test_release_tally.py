@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from flyball.control import release_tally
@@ -132,3 +133,15 @@ def test_a_release_that_is_dated_back_from_the_future_is_counted_from_then_on() 
     made.settle(9 * PERIOD_US)
     assert set(made.matched_of(RELEASE.id).ids) == {"a1", "b1"}
     assert made.matched_of("r-0003").ids == ()
+
+
+def test_calls_are_compared_with_calls_of_the_same_turn() -> None:
+    """A canary of a tenth is seldom asked alone, and who is asked later finds warm what the first had to warm."""
+
+    def call(unit: str, name: str, turn: int) -> PredictionBatch:
+        return msgspec.structs.replace(batch(unit, 0, [name], latency_us=[100, 300, 50][turn]), turn=turn)
+
+    asked = [call("old", f"a{at}", 0) for at in range(9)] + [call("old", f"b{at}", 2) for at in range(4)]
+    asked += [call("new", "c", 0)] + [call("new", f"d{at}", 1) for at in range(3)] + [call("new", f"e{at}", 2) for at in range(2)]
+    calls = tally(*asked).matched().calls
+    assert sorted(calls.latencies_ms[calls.challengers]) == sorted(calls.latencies_ms[~calls.challengers]) == [0.05, 0.05, 0.1]

@@ -8,6 +8,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from flyball.control.replay_figures import Outcomes, alone_figures, drift_map, figures_by, governed_figures, spans_of
+from flyball.control.replay_metrics import measured, metric_of
 from flyball.control.replay_report import ReplayReport
 from flyball.records import codec
 
@@ -116,3 +117,57 @@ def test_the_report_is_written_without_nan(outcomes: Outcomes) -> None:
         alone=alone_figures(months), governed=governed_figures(months, retrainings=0),
     )  # fmt: skip
     assert codec.decode(codec.encode(report), ReplayReport) == report
+
+
+def test_the_declared_metric_leads_and_is_measured() -> None:
+    assert [metric_of(task, None) for task in ("binary", "multiclass", "regression")] == ["roc_auc", "log_loss", "mae"]
+    assert metric_of("binary", "brier") == "brier"
+    assert measured("binary", "brier") == ("brier", "roc_auc", "log_loss", "accuracy")
+
+
+@pytest.mark.parametrize("metric", ["roc_auc", "pr_auc", "log_loss", "brier", "accuracy", "f1"])
+def test_whatever_metric_is_declared_has_a_mean_of_its_months(outcomes: Outcomes, metric: str) -> None:
+    months = figures_by("month", "binary", outcomes, ZONE, metrics=measured("binary", metric))
+    mean = getattr(governed_figures(months, retrainings=0), f"mean_monthly_{metric}")
+    assert mean == pytest.approx(np.mean([getattr(month.governed, metric) for month in months]))
+
+
+def mapped(outcomes: Outcomes) -> Outcomes:
+    """The same order within each of two units, the second of which takes over amid April and answers scores in the upper half."""
+    late = np.arange(4_000) >= 3_000
+    governed = np.where(late[:, None], 0.5 + outcomes.governed / 2, outcomes.governed / 2)
+    return outcomes._replace(governed=governed, alone=outcomes.governed, units=pl.Series(np.where(late, "v2", "v1")))
+
+
+def test_a_map_within_a_month_moves_the_area_of_all_its_answers_and_not_that_of_each_unit(outcomes: Outcomes) -> None:
+    outcomes = mapped(outcomes)
+    april = figures_by("month", "binary", outcomes, ZONE)[1]
+    assert len(april.answered_by) == 2
+    assert april.governed.roc_auc < april.alone.roc_auc - 0.05
+    assert april.governed.by_unit == pytest.approx(april.alone.by_unit), "the same rows are ranked, each by one unit"
+    rows = (spans_of(outcomes.times, "month", ZONE) == "2013-04").to_numpy()
+    shares = [(rows & (outcomes.units == unit).to_numpy()) for unit in ("v1", "v2")]
+    areas = [roc_auc_score(outcomes.labels[mine], outcomes.alone[mine, 0]) for mine in shares]
+    assert april.governed.by_unit == pytest.approx(np.average(areas, weights=[mine.sum() for mine in shares]))
+
+
+def test_where_one_unit_answered_its_area_is_that_of_all_answers(outcomes: Outcomes) -> None:
+    april = figures_by("month", "binary", outcomes, ZONE)[1]
+    assert april.answered_by.keys() == {"v2"}
+    assert april.governed.by_unit == pytest.approx(april.governed.roc_auc)
+
+
+def test_the_accuracy_is_of_the_answers_as_each_was_given(outcomes: Outcomes) -> None:
+    thresholds = np.where((outcomes.units == "v2").to_numpy(), 0.8, 0.5)
+    months = figures_by("month", "binary", outcomes._replace(alone=outcomes.governed, thresholds=thresholds), ZONE)
+    right = (outcomes.governed[:, 0] >= thresholds) == outcomes.labels
+    assert sum(month.n * month.governed.accuracy for month in months) == pytest.approx(right.sum())
+    plain = (outcomes.governed[:, 0] >= 0.5) == outcomes.labels
+    assert sum(month.n * month.alone.accuracy for month in months) == pytest.approx(plain.sum())
+    assert months[2].governed.log_loss == months[2].alone.log_loss, "which no threshold moves"
+
+
+def test_who_answered_alike_in_another_order_is_told_alike(outcomes: Outcomes) -> None:
+    back = np.arange(4_000)[::-1]
+    other = Outcomes(outcomes.times[back.tolist()], *(each[back] for each in outcomes[1:4]), outcomes.units[back.tolist()])
+    assert figures_by("month", "binary", other, ZONE) == figures_by("month", "binary", outcomes, ZONE)

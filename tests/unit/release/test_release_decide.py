@@ -419,3 +419,38 @@ def test_the_share_that_it_is_said_to_have_had_is_the_one_that_it_had():
     for weight, words in ((None, "the step at 50% was held"), (0.95, "the step at 95% was held")):
         release = msgspec.structs.replace(seen.release, weight=weight)
         assert words in decide(msgspec.structs.replace(seen, release=release), POLICY, START + DAY).rationale
+
+
+LATE = msgspec.structs.replace(
+    POLICY, steps=(), labels="never", shadow=msgspec.structs.replace(POLICY.shadow, min_labels=0, min_requests=50)
+)
+
+
+def test_all_traffic_does_not_follow_a_handful_of_shadow_rows_where_no_label_is_waited_for():
+    plan = decide(situation("shadow", "no data", labels=0, requests_in_phase=7), LATE, START + DAY)
+    assert done(plan) == "nothing"
+    assert "waits for 43 more rows (7 of 50)" in plan.rationale
+    assert done(decide(situation("shadow", "no data", labels=0, requests_in_phase=49), LATE, START + 7 * DAY)) == "roll_back"
+
+
+def test_a_shadow_in_which_nothing_has_passed_is_not_said_to_have_passed():
+    plan = decide(situation("shadow", "no data", labels=0, requests_in_phase=50), LATE, START + DAY)
+    assert done(plan) == "enter full 0"
+    assert "no harm was shown in the shadow: " in plan.rationale
+    assert "the shadow passed" not in plan.rationale
+    assert "the shadow passed: " in decide(situation("shadow"), POLICY, START + DAY).rationale
+
+
+@pytest.mark.parametrize(
+    ("release", "rows"),
+    [
+        ({}, 0),
+        ({"strategy": "blue_green"}, 50),
+        ({"strategy": "blue_green", "shadow": {"min_requests": 7}}, 7),
+        ({"shadow": {"min_requests": 9}}, 9),
+    ],
+)
+def test_a_shadow_asks_for_rows_where_no_step_follows_it_or_it_is_told_to(release, rows):
+    shadow = declared(**{"labels": "never", **release}).shadow
+    assert shadow is not None
+    assert shadow.min_requests == rows

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from flyball.adapters.report_page.page import HERE, METRIC_NAMES, environment_of
 from flyball.control.replay_comparison import UNANSWERED_SHARE, ComparisonReport, PolicyLine, PolicyMonth
+from flyball.control.replay_metrics import POOLED
 from flyball.stats.metrics import HIGHER_IS_BETTER
 
 WIDTH, HEIGHT = 1040, 360
@@ -61,6 +62,8 @@ def render_comparison(report: ComparisonReport, pages: dict[str, str]) -> str:
             rows=tuple(_rows(report)),
             most=max(line.answered for line in report.policies),
             enough=1.0 - UNANSWERED_SHARE,
+            pooled=POOLED if report.pooled else "",
+            decided=report.rethresholded and report.metric != "accuracy",
             partly=any(not month.ranked for line in report.policies for month in line.months),
             style=(HERE / "report.css").read_text(encoding="utf-8"),
         )

@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+from flyball.control.replay_metrics import BY_UNIT, POOLED, columns
 from flyball.control.replay_report import DecisionLine, Performance, ReplayReport
 from flyball.records import codec
 from flyball.stats.metrics import HIGHER_IS_BETTER
 
 HERE = Path(__file__).parent
-METRIC_NAMES = {"roc_auc": "ROC AUC", "log_loss": "log loss", "mae": "mean absolute error"}
+METRIC_NAMES = {
+    "roc_auc": "ROC AUC", "pr_auc": "average precision", "log_loss": "log loss", "brier": "Brier score", "accuracy": "accuracy", "f1": "F1",
+    "mae": "mean absolute error", "rmse": "root mean squared error", "mape": "mean absolute percentage error", BY_UNIT: "by unit",
+}  # fmt: skip
 _DASH = "–"
 
 
@@ -36,6 +40,10 @@ class Page(NamedTuple):
     """What the template shows beside the report itself."""
 
     metric_name: str
+    others: tuple[tuple[str, str], ...]
+    """(field, name) of what is told by month beside the report's metric."""
+    pooled: str
+    """How that was made of answers of several units; empty: that makes no difference."""
     better: str
     alone: float | None
     governed: float | None
@@ -94,9 +102,12 @@ def _better(metric: str, alone: float | None, governed: float | None) -> float |
 def _page(report: ReplayReport, zone: ZoneInfo) -> Page:
     alone: float | None = getattr(report.alone, f"mean_monthly_{report.metric}")
     governed: float | None = getattr(report.governed, f"mean_monthly_{report.metric}")
+    others = [name for name in columns(report) if name != report.metric]
     months = groupby(report.decision_log, key=lambda line: _moment(line.at, zone).strftime("%B %Y"))
     return Page(
         metric_name=METRIC_NAMES[report.metric],
+        others=tuple((name, METRIC_NAMES[name]) for name in others),
+        pooled=POOLED if BY_UNIT in others else "",
         better="higher" if report.metric in HIGHER_IS_BETTER else "lower",
         alone=alone,
         governed=governed,

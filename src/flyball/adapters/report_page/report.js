@@ -1,7 +1,7 @@
 "use strict";
 (() => {
   const report = JSON.parse(document.getElementById("report").textContent);
-  const NAMES = { roc_auc: "ROC AUC", log_loss: "log loss", mae: "mean absolute error" };
+  const NAMES = { roc_auc: "ROC AUC", pr_auc: "average precision", log_loss: "log loss", brier: "Brier score", accuracy: "accuracy", f1: "F1", mae: "mean absolute error", rmse: "root mean squared error", mape: "mean absolute percentage error" };
   const ROOMS = ["release", "gates", "tournament", "autopilot"];
   const DAY = 86400000;
   const LENGTH = { months: 30 * DAY, weeks: 7 * DAY, days: DAY };
@@ -9,6 +9,7 @@
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
   const family = getComputedStyle(document.body).fontFamily; // "inherit" is no part of a canvas or SVG font
+  const known = (of) => metric === "roc_auc" && of.lower !== null; // the interval is the area's
   let chosen = "weeks";
   let charts = [];
 
@@ -38,7 +39,6 @@
       type: "line", data: points, stack: which + stack, symbol: "none", silent: true, lineStyle: { opacity: 0 },
       areaStyle: opacity ? { color: shade, opacity } : undefined, stackStrategy: "all", tooltip: { show: false }, z: 1, connectNulls: false,
     });
-    const known = (of) => metric === "roc_auc" && of.lower !== null;
     return [
       band(spans.map(({ time, of }) => [time, known(of) ? of.lower : null]), "band", 0),
       band(spans.map(({ time, of }) => [time, known(of) ? of.upper - of.lower : null]), "band", chosen === "days" ? 0.1 : 0.17),
@@ -87,7 +87,7 @@
     if (!span) return "";
     const long = { months: "", weeks: "week of ", days: "" }[chosen];
     const when = chosen === "months" ? dated(atStart(span.start), { month: "long", year: "numeric" }) : long + dated(atStart(span.start), { day: "numeric", month: "short", year: "numeric" });
-    const row = (label, of, shade) => `<tr><td style="color:${shade};padding-right:1em">${label}</td><td><b>${shown(of[metric])}</b>${of.lower === null ? "" : ` (${shown(of.lower)}–${shown(of.upper)})`}</td></tr>`;
+    const row = (label, of, shade) => `<tr><td style="color:${shade};padding-right:1em">${label}</td><td><b>${shown(of[metric])}</b>${!known(of) ? "" : ` (${shown(of.lower)}–${shown(of.upper)})`}</td></tr>`;
     return `${when} · ${span.n.toLocaleString("en-GB")} outcomes<table>${row("governed", span.governed, colour("governed"))}${row("left alone", span.alone, colour("alone"))}</table>answered by ${escaped(Object.keys(span.answered_by).join(", ") || "–")}`;
   }
 
