@@ -73,6 +73,18 @@ def test_a_person_is_told_once_for_each_decision(tmp_path: Path) -> None:
     project.holds()
 
 
+def test_a_person_is_told_what_it_is_about_where_the_policy_does_not_say(tmp_path: Path) -> None:
+    tell = {"name": "busy", "when": "window.predictions > 0", "do": "notify", "cooldown": "30d"}
+    project = project_of(tmp_path, tell, {**tell, "name": "other"})
+    project.version()
+    project.live(2 * DAY)
+    made = next(made for made in decisions.recorded(project.door) if made.room == "autopilot")
+    first, second = made.plan.rationale.splitlines()
+    assert first.startswith("busy: `window.predictions > 0` held for 1 window")
+    assert [words for _, words in project.told.heard] == [f"{line.rstrip('.')} ({made.id})" for line in (first, second)]
+    project.holds()
+
+
 def test_what_a_person_agrees_to_is_done_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project = project_of(tmp_path, {**OLD, "needs": "approval", "cooldown": "30d"})
     project.version()

@@ -47,7 +47,9 @@ def test_a_retraining_that_helped_brought_what_was_foretold(tmp_path: Path) -> N
     track = project.door.get("effects", "retrain", EffectTrack)
     assert (track.judged, track.missed, track.worse) == (1, 0, 0)
     assert bounds.levels(project.door)["retrain"] == "act"
-    assert effect.words in explaining.explain(project.door, effect.decision).afterwards[-1]
+    told = explaining.explain(project.door, effect.decision)
+    assert effect.words in told.afterwards[-1]
+    assert [each.predicted for each in told.considered] == [None], "nobody had foretold it when the decision was made"
     status = queries.status(project.door, controller_alive=True)
     assert status.effects == "1 act measured, all within the 95 % interval that was foretold"
     project.holds()

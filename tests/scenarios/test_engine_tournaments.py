@@ -430,6 +430,17 @@ def test_what_is_worth_trying_is_tried_and_what_helped_nobody_ever_less(tmp_path
     project.live(16 * DAY, rows=60, until=lambda: bool(tournaments(project)))
     project.live(3 * DAY, rows=60)  # of its release
     first = tournaments(project)[0]
+    told = explaining.explain(project.door, first.cause)
+    (words,) = [line for line in told.seen if "a tournament is expected to take" in line]
+    assert words.endswith("; go")
+    assert f"{words}. Try " in told.rationale
+    assert told.replayed_equal
+    ((option,), gain) = told.considered, told.decision.situation["signals_by_window"][-1]["improvement.gain"]
+    assert option.predicted.value == pytest.approx(-gain)
+    assert option.predicted.lower < -gain < option.predicted.upper, "as it was expected then, whatever was foretold of who won"
+    assert option.predicted.note.startswith(f"loss -{100 * gain:.1f} % (")
+    (history,) = [project.door.get("signals", "shop", SignalHistory)]
+    assert [entry.foreseen is None for entry in history.recent] == [*[True] * (len(history.recent) - 1), False]
     assert (first.winner, first.kind, first.excess) == ("all", None, 0.0)
     assert 0.9 < first.growth < 1.4, "in a still world the first comes after about 2.3 times the rows"
     project.turned = 1.0

@@ -131,7 +131,7 @@ def _to_be_mended(rule: Rule, situation: AutopilotSituation, incidents: tuple[in
     """Open incidents that the policy acts for: `incidents`, which its condition is about; where it is about none but of a loss that is up, those of the loss.
     One that stands beside them, unacknowledged, is no reason to act or not to."""
     names, seen = compile_condition(rule.when).names, situation.signals_by_window[-1]
-    rise = bool(seen.get(_SEEN["excess"])) and any(name.startswith("improvement.") for name in names)
+    rise = bool(seen.get(_SEEN["excess"])) and any(map(of_improvement, names))
     worse = not incidents and (rise or any(name in _OF_A_LOSS for name in names))
     return tuple(each for each in situation.incidents if each.number in incidents or (worse and _TELL_OF_A_LOSS & each.about))
 
@@ -169,6 +169,11 @@ def subject(policy: AutopilotPolicy) -> str:
     return f"model:{policy.model}"
 
 
+def of_improvement(signal: str) -> bool:
+    """Whether it is what `worth.assess` said."""
+    return signal.startswith("improvement.")
+
+
 def effect(action: Action) -> str:
     """What will be done in the end: of a question, what is asked for."""
     asked = action.arguments.get("action")
@@ -185,7 +190,9 @@ def consequence(action: Action) -> str:
         rows = f"the rows since {arguments['since']}" if "since" in arguments else arguments.get("history")
         return f"Retrain on {rows or 'the history that train.history names'}."
     if action.kind in TOURNAMENTS:
-        return f"Try {', '.join(_named(arguments))} beside the champion on the newest mature rows; the best goes to release, or nothing does."
+        return (
+            f"Try {_tried(arguments)} beside the champion on the newest mature rows; the best goes to release, or nothing does."
+        )
     if action.kind == "roll_back":
         return f"Roll back from {arguments['from']} to {arguments['to']}."
     if action.kind == "stop":
@@ -195,8 +202,18 @@ def consequence(action: Action) -> str:
     return f"{verb}: {told}" if told else f"{verb}."
 
 
-def _named(arguments: dict[str, Any]) -> list[str]:
+def _tried(arguments: dict[str, Any]) -> str:
+    """Whoever costs no training is tried, and who was named by name; of the others as many as `tournament.order` takes."""
+    strategies = arguments["strategies"]
+    drawn = [] if arguments.get("chosen") else [each for each in strategies if each in TRAINS]
+    tried = _named(arguments, [each for each in strategies if each not in drawn])
+    if drawn:
+        tried.append(f"one or two of {', '.join(drawn)}" if len(drawn) > 1 else drawn[0])
+    return " and ".join([", ".join(tried[:-1]), tried[-1]] if len(tried) > 1 else tried)
+
+
+def _named(arguments: dict[str, Any], strategies: Sequence[str]) -> list[str]:
     named = []
-    for strategy in arguments["strategies"]:
+    for strategy in strategies:
         named += [f"earlier:{unit}" for unit in arguments["earlier"]] if strategy == "earlier" else [strategy]
     return named

@@ -2,8 +2,10 @@
 
 import msgspec
 
+from flyball.autopilot.actions import TOURNAMENTS, of_improvement
 from flyball.autopilot.conditions import compile_condition
 from flyball.autopilot.decide import AutopilotSituation
+from flyball.autopilot.entrants import TRAINS
 from flyball.autopilot.policy import AutopilotPolicy, Rule
 from flyball.autopilot.signals import plain_signals
 from flyball.records.decisions import Plan
@@ -18,6 +20,8 @@ class Considered(msgspec.Struct, frozen=True, kw_only=True):
     chosen: bool
     words: str
     """What it came to, and why."""
+    gain: tuple[float, float, float] | None = None
+    """Expected of it then, and the ends of the interval, relative to the champion's loss; None: of what it does nothing was worked out."""
 
 
 def seen(situation: AutopilotSituation, policy: AutopilotPolicy) -> tuple[str, ...]:
@@ -28,7 +32,15 @@ def seen(situation: AutopilotSituation, policy: AutopilotPolicy) -> tuple[str, .
         f"incident {each.number}: {each.kind.value.replace('_', ' ')}; {_standing(each.standing)}" for each in situation.incidents
     ]
     told = plain_signals({name: newest[name] for name in names if name in newest})
-    return (*found, *((told,) if told else ()), *((f"{situation.busy} was under way",) if situation.busy else ()))
+    asked = any(map(of_improvement, names)) or any(_trains(rule) for rule in policy.rules)
+    foreseen = situation.foreseen.words if asked and situation.foreseen is not None else ""
+    busy = f"{situation.busy} was under way" if situation.busy else ""
+    return (*found, *(each for each in (told, foreseen, busy) if each))
+
+
+def _trains(rule: Rule) -> bool:
+    """Whether it is a tournament that may train: the others' gains were not worked out."""
+    return rule.action in TOURNAMENTS and any(each in TRAINS for each in rule.entrants)
 
 
 def _standing(kinds: tuple[str, ...]) -> str:
@@ -46,7 +58,8 @@ def considered(situation: AutopilotSituation, policy: AutopilotPolicy, plan: Pla
 
 def _of(rule: Rule, situation: AutopilotSituation, plan: Plan) -> Considered:
     mine = next((action for action in plan.actions if action.arguments.get("policy") == rule.name), None)
-    told = Considered(policy=rule.name, action=rule.action, when=rule.when, chosen=False, words="")
+    gain = situation.foreseen.gain if situation.foreseen is not None and _trains(rule) else None
+    told = Considered(policy=rule.name, action=rule.action, when=rule.when, chosen=False, words="", gain=gain)
     if mine is None:
         return msgspec.structs.replace(told, words=_not_held(rule, situation))
     if mine.kind == "nothing":

@@ -204,8 +204,10 @@ def _sentence(rule: Rule, seen: tuple[int | None, str], among: tuple[AutopilotSi
     windows = "1 window" if held == 1 else f"{held or 0} windows in a row"
     # No more of them are looked at than the longest `for` asks for.
     windows += " or more" if held == longest == len(situation.signals_by_window) else ""
-    now_seen = f"now {values}" if values else "none of its signals is there"
-    parts = [f"{rule.name}: `{rule.when}` held for {windows} (needed: {rule.for_windows}); {now_seen}"]
+    parts = [f"{rule.name}: `{rule.when}` held for {windows} (needed: {rule.for_windows})"]
+    names = compile_condition(rule.when).names
+    if names:
+        parts.append(f"now {values}" if values else "none of its signals is there")
     last = max((each for each in situation.past if each.policy == rule.name), key=lambda each: each.at, default=None)
     if about := _incidents(rule, situation):
         parts.append(f"it is about {actions.named(about)}")
@@ -213,7 +215,13 @@ def _sentence(rule: Rule, seen: tuple[int | None, str], among: tuple[AutopilotSi
     parts.append(f"it last {did} {_days(now - last.at)} ago" if last is not None else "it never acted before")
     if rule.budget_times is not None and rule.budget_per is not None:
         parts.append(f"{_used(rule, situation, now)} of {rule.budget_times} per {format_duration(rule.budget_per)} used")
-    return "; ".join(parts) + ". "
+    return "; ".join(parts) + ". " + (_foreseen(situation) if any(map(actions.of_improvement, names)) else "")
+
+
+def _foreseen(situation: AutopilotSituation) -> str:
+    """Why a tournament was thought worth it, or not."""
+    words = situation.foreseen.words if situation.foreseen is not None else ""
+    return f"{words[0].upper()}{words[1:]}. " if words else ""
 
 
 def _days(duration: timedelta) -> str:

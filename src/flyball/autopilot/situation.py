@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from flyball.autopilot.breaker import ChampionMove, EndedAct
+from flyball.autopilot.worth import Worth
 from flyball.records.bounds import Breaker
 from flyball.records.findings import FindingKind, IncidentKind
 
@@ -50,6 +51,22 @@ class OpenIncident(msgspec.Struct, frozen=True, kw_only=True):
         return frozenset({*self.standing, self.kind})
 
 
+class Foreseen(msgspec.Struct, frozen=True, kw_only=True):
+    """What `worth.assess` said of a tournament that trains, at a window's end."""
+
+    words: str
+    gain: tuple[float, float, float] | None = None
+    """Expected, and the ends of its interval, relative to the champion's loss; None: none was worked out."""
+
+
+def foreseen(worth: Worth | None) -> Foreseen | None:
+    """None: it cannot be told."""
+    if worth is None:
+        return None
+    known = worth.reason not in ("fault", "no_windows")
+    return Foreseen(words=worth.words, gain=(worth.gain, worth.lower, worth.upper) if known else None)
+
+
 class AutopilotSituation(msgspec.Struct, frozen=True, kw_only=True):
     signals_by_window: tuple[dict[str, Any], ...]
     """`signals.gather` at each window's end since the champion took over, newest last."""
@@ -80,3 +97,5 @@ class AutopilotSituation(msgspec.Struct, frozen=True, kw_only=True):
     """Numbers of the findings that say that the data are faulty, as far as they stand."""
     stopped_since: datetime | None = None
     """None: the champion answers."""
+    foreseen: Foreseen | None = None
+    """At the newest window's end; None: nothing is known of how the champion was made, or a Flyball wrote it that did not keep it."""

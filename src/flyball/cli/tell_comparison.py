@@ -9,9 +9,12 @@ from flyball.control.replay_metrics import POOLED
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+LEGEND = "+ a retraining, * the best of its month, in brackets: not ranked, for not all rows were answered"
+"""Below the tables: titles are for terminals alone."""
+
 
 def comparison_report(report: ComparisonReport, plain: bool) -> "RenderableType":  # noqa: FBT001 - Screen.answer's shape
-    return draw.page([_months(report, plain=plain), _sums(report, plain=plain), _figures(report)])
+    return draw.page([_months(report, plain=plain), _sums(report, plain=plain), draw.text(LEGEND), _figures(report)])
 
 
 def _months(report: ComparisonReport, *, plain: bool) -> "RenderableType":
@@ -23,7 +26,7 @@ def _months(report: ComparisonReport, *, plain: bool) -> "RenderableType":
         rows.append(["by unit", *(_of_ranked(line, line.value_by_unit) for line in report.policies)])
     if report.rethresholded and report.metric != "accuracy":
         rows.append(["accuracy", *(_of_ranked(line, line.accuracy) for line in report.policies)])
-    title = f"{report.metric} by month (* best, + a retraining, in brackets: not all rows answered)"
+    title = f"{report.metric} by month"
     return draw.table(("month", *names), rows, plain=plain, title=title, right=names)
 
 
@@ -41,7 +44,7 @@ def _sums(report: ComparisonReport, *, plain: bool) -> "RenderableType":
         [(line.name, "bold green" if line.name == report.best else "bold"), line.words, *_sum(report, line)]
         for line in report.policies
     ]
-    return draw.table(("policy", "", *heads), rows, plain=plain, title="What each came to (in brackets: not ranked)", right=heads)
+    return draw.table(("policy", "", *heads), rows, plain=plain, title="What each came to", right=heads)
 
 
 def _sum(report: ComparisonReport, line: PolicyLine) -> list[str]:

@@ -8,7 +8,6 @@ from flyball.control.decision_reports import DecisionRow, Explanation, Waiting
 from flyball.control.reports import CommandReport
 from flyball.control.waiting import TOKEN_OF_THEIR_OWN
 from flyball.records.decisions import VOID
-from flyball.records.evidence import Evidence
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -45,7 +44,10 @@ def _waits(row: DecisionRow, of: str) -> list[str]:
 
 def question(each: Waiting, of: str = "") -> str:
     """What waits, since when, what happens if nobody answers, and how it is answered; a replay's is not: its numbers are the project's, too."""
-    how = f". Next: flyball approve {each.approval} --digest {each.digest[:12]}, or refuse" if each.approval and not of else ""
+    answer = (
+        f"flyball approve {each.approval} --digest {each.digest[:12]}, or refuse" if each.approval else "flyball breaker close"
+    )
+    how = "" if of else f". Next: {answer}"
     if each.who and how:
         how += f" ({TOKEN_OF_THEIR_OWN} gives them a name)"
     return (
@@ -68,10 +70,10 @@ def explanation(report: Explanation, plain: bool, of: str = "") -> "RenderableTy
         parts += [draw.heading("What was seen"), *(draw.text(f"· {line}") for line in report.seen)]
     if report.considered:
         options = [
-            (("chosen", "bold") if each.chosen else "", each.policy, each.action, _predicted(each.predicted), each.words)
+            (("chosen", "bold") if each.chosen else "", each.policy, each.action, each.predicted.note if each.predicted else "", each.words)
             for each in report.considered
         ]  # fmt: skip
-        columns = ("", "policy", "action", "predicted effect on the loss", "what it came to")
+        columns = ("", "policy", "action", "effect expected then", "what it came to")
         parts += [draw.heading("What was considered"), draw.table(columns, options, plain=plain)]
     if report.verdicts:
         parts += [draw.heading("Evidence"), gate_table(report.verdicts, plain=plain, title="")]
@@ -83,12 +85,6 @@ def explanation(report: Explanation, plain: bool, of: str = "") -> "RenderableTy
     if report.afterwards:
         parts += [draw.heading("Afterwards"), *(draw.text(f"· {line}") for line in report.afterwards)]
     return draw.page(parts)
-
-
-def _predicted(found: Evidence | None) -> str:
-    if found is None:
-        return ""
-    return "nothing was foretold" if found.value is None else draw.measured(found)
 
 
 def _replay(report: Explanation) -> draw.Cell:

@@ -55,7 +55,8 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
     words: str
     """What it came to, and why."""
     predicted: Evidence | None = None
-    """Effect on the mean bounded loss; None: nobody has foretold it."""
+    """Effect on the champion's loss as it was expected when the decision was made, relative to it, with `note` in words; None: nobody had worked one out. What was
+    foretold of a unit that took effect is under `afterwards`."""
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):

@@ -99,6 +99,12 @@ def asked_in(decision: Decision, approval: Approval) -> Action | None:
     return next((action for action in decision.plan.actions if codec.digest(action) == approval.action_digest), None)
 
 
+def line_of(decision: Decision, policy: str) -> str:
+    """Of a rationale that says one for each policy, that policy's; all of it, where none is."""
+    mine = [line for line in decision.plan.rationale.splitlines() if line.startswith(f"{policy}: ")]
+    return " ".join(" ".join(mine or [decision.plan.rationale]).split())
+
+
 def find(world: World, decision_id: str) -> Decision | None:
     """One decision by its id."""
     events = world.ports.ledger.events(kinds=("decision.made",), subject=f"decision:{decision_id}")

@@ -16,6 +16,7 @@ from flyball.records import codec
 from flyball.records.decisions import Approval, Decision
 from flyball.records.effects import Effect
 from flyball.records.events import Event
+from flyball.records.evidence import Evidence
 from flyball.records.jobs import Job
 from flyball.records.release import ReleaseState
 
@@ -34,6 +35,8 @@ _AFTER = (
     "effect.measured",
 )
 AFTERWARDS_SHOWN = 12
+COVERED = 0.8
+"""Chance that a tournament's gain is within its interval, as `worth.NEAR` has it."""
 
 
 def explain(world: World, decision_id: str) -> Explanation:
@@ -42,7 +45,7 @@ def explain(world: World, decision_id: str) -> Explanation:
     if decision is None:
         raise NotFound(f"there is no decision {decision_id}", next_step="flyball decisions lists them")
     equal = decisions.replays_equal(decision)
-    seen, options = _considered(world, decision) if equal is not None else ((), ())
+    seen, options = _considered(decision) if equal is not None else ((), ())
     return Explanation(
         decision=decision,
         verdicts=decision.plan.verdicts,
@@ -68,17 +71,33 @@ def _replay_note(decision: Decision, equal: bool | None) -> str:  # noqa: FBT001
 # -- among what
 
 
-def _considered(world: World, decision: Decision) -> tuple[tuple[str, ...], tuple[Option, ...]]:
+def _considered(decision: Decision) -> tuple[tuple[str, ...], tuple[Option, ...]]:
     if decision.room != "autopilot":
         return (), ()
     situation, policy = codec.revive(decision.situation, AutopilotSituation), codec.revive(decision.policy, AutopilotPolicy)
-    effects = {each.action: each for each in world.all("effect", Effect) if each.decision == decision.id}
     options = tuple(
-        Option(policy=each.policy, action=each.action, when=each.when, chosen=each.chosen, words=each.words,
-               predicted=effects[each.action].predicted if each.chosen and each.action in effects else None)
+        Option(
+            policy=each.policy, action=each.action, when=each.when, chosen=each.chosen, words=each.words,
+            predicted=None if each.gain is None else _predicted(*each.gain),
+        )
         for each in considered.considered(situation, policy, decision.plan)
     )  # fmt: skip
     return considered.seen(situation, policy), options
+
+
+def _predicted(gain: float, lower: float, upper: float) -> Evidence:
+    """As a difference: below 0 the loss falls."""
+    value, low, high = (-each + 0.0 for each in (gain, upper, lower))
+    words = f"loss {100.0 * value:+.1f} % ({100.0 * low:+.1f} to {100.0 * high:+.1f} %)"
+    return Evidence(
+        name="relative_loss_difference",
+        value=value,
+        lower=low,
+        upper=high,
+        alpha=1.0 - COVERED,
+        method="autopilot/worth.py",
+        note=words,
+    )
 
 
 # -- what came of it

@@ -8,9 +8,10 @@ import msgspec
 
 from flyball.autopilot import worth
 from flyball.autopilot.contest import past_of
-from flyball.autopilot.entrants import Strategy
+from flyball.autopilot.entrants import TRAINS, Strategy
+from flyball.autopilot.tournament import MOST_FITS
 from flyball.autopilot.worth import CostPolicy, JudgedWindow, Worth, WorthSituation
-from flyball.control import tournaments
+from flyball.control import jobs, tournaments
 from flyball.control.acknowledging import taken_as_normal
 from flyball.control.world import World
 from flyball.monitoring import declared
@@ -58,7 +59,7 @@ def assess(
         trained_rows=known + _rows(window for window in counted if window.end <= learned),
         since_change=change is not None,
         past=tuple(past_of(each) for each in held if not each.void),
-        training_minutes=_minutes(held, refits=world.spec.evaluate.refit is not False),
+        training_minutes=_minutes(world, held) if said.training_minute else 0.0,
         before=worth.differing(_tenures(world, champion, windows[-WINDOWS:], delay)),
         fault=FindingKind.DATA_QUALITY in standing,
         answers_per_label=_answers_per_label(windows),
@@ -207,8 +208,25 @@ def _rows(windows: Iterable[WindowSummary]) -> int:
     return sum(window.loss.n for window in windows if window.loss is not None)
 
 
-def _minutes(held: Sequence[Tournament], *, refits: bool) -> float:
-    """Of training, as the last tournament had it; 0: none is known. `held`: those that trained. Who wins is fitted again, without the holdout and, where it
-    `refits`, on all rows (adapters/steps/run.py)."""
-    taken = [each.minutes for each in held[-1].standings.entrants if each.fitted] if held else []
-    return sum(taken) + (1 + refits) * max(taken, default=0.0)
+def _minutes(world: World, held: Sequence[Tournament]) -> float:
+    """Of training, as the last tournament had it, or, before any, as the newest version's own job lets expect; 0: none is known. `held`: those that trained.
+    Who wins is fitted again, without the holdout and, where that is asked for, on all rows (adapters/steps/run.py)."""
+    taken = [each.minutes for each in held[-1].standings.entrants if each.fitted] if held else _foreseen_minutes(world)
+    return sum(taken) + (1 + (world.spec.evaluate.refit is not False)) * max(taken, default=0.0)
+
+
+def _foreseen_minutes(world: World) -> list[float]:
+    """Of each that a tournament trains at most, as the newest registered version was trained; empty: what its job left is not here."""
+    found = (
+        job for job in reversed(world.by_last_event("job", Job)) if job.status is JobStatus.REGISTERED and tournaments.trains(job)
+    )
+    results = (result for job in found for result in jobs.observed(world, job).results if result.step == "train")
+    trained = next(results, None)
+    if trained is None:
+        return []
+    whole = trained.seconds / 60.0
+    # Only `retune` seeks parameters anew; the others are fitted once, with the champion's.
+    once = whole / (1 + len(trained.values.get("trials", ())))
+    named = [[each for each in policy.do.entrants if each in TRAINS] for policy in world.spec.policies if policy.do.entrants]
+    asked = [[whole if Strategy(each) is Strategy.RETUNE else once for each in each_named] for each_named in named]
+    return max([[once] * MOST_FITS, *asked], key=sum)

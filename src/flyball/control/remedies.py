@@ -132,6 +132,7 @@ class Remedies:
             changed_since=_changed_since(found, mine),
             data_faults=_data_faults(found),
             stopped_since=stop.stopped_at if stop is not None else None,
+            foreseen=mine[-1].foreseen if mine else None,
             most=bounds.autonomy_of(world).most,
             moves=bounds.champion_moves(world, did, self._policy.breaker, world.now()),
         )
@@ -233,13 +234,21 @@ class Remedies:
             return self._go_back(todo)
         if action.kind == "stop":
             return self._stop(todo)
-        said = str(action.arguments.get("message", "")) or f"decided by {todo.decision}"
+        said = str(action.arguments.get("message", "")) or self._why(todo)
         if QUESTION in action.arguments:
             return self._tell_of_question(todo, said)
         standing_now = _told(self._world, self._world.get("champion", self._world.model, Champion))
         found = "".join(f"; finding {each.number}: {each.words[:LONGEST_TOLD]}" for each in standing_now[-FINDINGS_TOLD:])
         self._world.ports.notifier.notify(action.subject, f"{said}{found}" + ("; see flyball findings --open" if found else ""))
         return _Came("a person was told")
+
+    def _why(self, todo: Todo) -> str:
+        """What a person is told where the policy has no message: its name, and what it saw."""
+        decision = decisions.find(self._world, todo.decision)
+        if decision is None:
+            return f"decided by {todo.decision}"
+        line = decisions.line_of(decision, str(todo.action.arguments.get("policy", "")))
+        return f"{line.rstrip('.')} ({todo.decision})"
 
     def _tell_of_question(self, todo: Todo, said: str) -> _Came:
         """One that was answered before anybody could be told is none any more."""

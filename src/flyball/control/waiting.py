@@ -23,7 +23,7 @@ def waiting(world: World) -> dict[str, tuple[Waiting, ...]]:
     if breaker is not None:
         told = Waiting(
             approval="", action="the breaker is open", digest="", since=breaker.opened_at, asked_by="autopilot", decision=breaker.decision,
-            unanswered=f"no policy changes who answers; it ends with flyball breaker close ({', '.join(breaker.actions)})",
+            unanswered=f"no policy changes who answers (it opened for {', '.join(breaker.actions)})",
         )  # fmt: skip
         found[breaker.decision] = (*found.get(breaker.decision, ()), told)
     return found
@@ -49,9 +49,7 @@ LONGEST_TOLD = 400
 def told(world: World, decision: Decision, approval: Approval, action: Action) -> str:
     """As a notification: what is asked, why, what comes of silence, and how it is answered."""
     asked = _question(world, decision, approval, action)
-    policy = f"{action.arguments.get('policy', '')}: "
-    mine = [line for line in asked.why.splitlines() if line.startswith(policy)]  # a decision says a line of each policy
-    why = " ".join(" ".join(mine or [asked.why]).split())
+    why = decisions.line_of(decision, str(action.arguments.get("policy", "")))
     why = why if len(why) <= LONGEST_TOLD else f"{why[:LONGEST_TOLD]}…"
     token = f" ({TOKEN_OF_THEIR_OWN} gives them a name)" if asked.who else ""
     return (

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from flyball.autopilot.signals import SignalInputs, gather
+from flyball.autopilot.situation import Foreseen, foreseen
 from flyball.autopilot.worth import Worth
 from flyball.control import failing, improving
 from flyball.control.acknowledging import taken_as_normal
@@ -58,6 +59,8 @@ class SignalsAt(msgspec.Struct, frozen=True, kw_only=True):
     signals: dict[str, Any]
     risen_since: datetime | None = None
     """Since when the loss is up, as `improvement.excess` has it; None: it is not."""
+    foreseen: Foreseen | None = None
+    """Kept of the newest alone: a sentence for each would be put into the ledger at every window end."""
 
 
 class SignalHistory(msgspec.Struct, frozen=True, kw_only=True):
@@ -339,8 +342,10 @@ class Windows:
             window=place[1],
             signals=gather(inputs, now),
             risen_since=worth.since if worth is not None else None,
+            foreseen=foreseen(worth),
         )
-        kept = msgspec.structs.replace(history, recent=(*history.recent, latest)[-self._signals_kept :])
+        before = (msgspec.structs.replace(entry, foreseen=None) for entry in history.recent)
+        kept = msgspec.structs.replace(history, recent=(*before, latest)[-self._signals_kept :])
         made = draft(
             now, "signals.gathered", f"model:{model}", codec.plain(latest), (put("signals", model, kept),),
             key=f"signals:{champion.unit}:{latest.window}",

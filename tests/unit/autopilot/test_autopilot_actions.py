@@ -28,7 +28,14 @@ def test_a_tournament_names_who_may_compete_now_and_leaves_out_what_is_not_there
     said = plan.actions[0].arguments
     assert said["strategies"] == list(EVERYTHING)
     assert (said["earlier"], said["since"], said["kind"]) == (["u0", "u1"], CHANGE.isoformat(), "concept_shift")
-    assert "Try recalibrate, earlier:u0, earlier:u1, all, since, weighted, recent beside the champion" in plan.rationale
+    assert (
+        "Try recalibrate, earlier:u0, earlier:u1 and one or two of all, since, weighted, recent beside the champion"
+        in plan.rationale
+    )
+    _, plan = kinds(rule(action="improve", entrants=("recalibrate", "all")))
+    assert "Try recalibrate and all beside the champion" in plan.rationale
+    _, plan = kinds(rule(action="improve", entrants=("all", "recent", "retune"), chosen=True))
+    assert "Try all, recent and retune beside the champion" in plan.rationale, "who was named by name is tried in any case"
 
 
 @pytest.mark.parametrize(

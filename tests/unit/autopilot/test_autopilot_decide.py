@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flyball.autopilot import past
+from flyball.autopilot import considered, past
 from flyball.autopilot.decide import AutopilotPolicy, AutopilotSituation, OpenIncident, PastAction, Rule, decide
+from flyball.autopilot.situation import Foreseen
 from flyball.records import codec
 from flyball.records.decisions import Plan
 from flyball.records.findings import FindingKind
@@ -306,3 +307,47 @@ def test_the_situation_is_not_changed():
     decide(seen, AutopilotPolicy(model="m", rules=(rule(),)), NOW)
     assert codec.encode(seen) == before
     assert msgspec.structs.replace(seen) == seen
+
+
+def test_a_condition_that_reads_no_signal_says_nothing_of_signals():
+    _, plan = kinds(rule(when="true"))
+    assert plan.rationale.startswith(
+        "retrain-on-harm: `true` held for 1 window or more (needed: 1); it never acted before. Retrain on "
+    )
+    _, plan = kinds(rule(when="!has(drift.alarm) || true"), signals_by_window=({"performance.alarm": True},))
+    assert "none of its signals is there" in plan.rationale
+
+
+WORDS = "1.4 times the rows that the last training had: a tournament is expected to take 3.8 % off the loss (1.3 to 6.3 %), worth 7.1; go"
+
+
+def test_why_a_tournament_is_worth_it_is_said_where_a_condition_asks():
+    seen = {
+        "signals_by_window": (HARM | {"improvement.worthwhile": True},),
+        "foreseen": Foreseen(words=WORDS, gain=(0.038, 0.013, 0.063)),
+    }
+    better = rule(name="better", when="improvement.worthwhile", action="improve")
+    _, plan = kinds(better, **seen)
+    assert f"it never acted before. {WORDS}. Try recalibrate and all beside" in plan.rationale
+    _, plan = kinds(better, **{**seen, "foreseen": None})
+    assert "it never acted before. Try recalibrate and all beside" in plan.rationale, "as a Flyball decided that did not keep it"
+    _, plan = kinds(rule(action="improve"), **seen)
+    assert WORDS not in plan.rationale
+    faulty = Foreseen(words="a data fault stands: nothing may be learned from its rows")
+    _, plan = kinds(better, **{**seen, "foreseen": faulty})
+    assert "A data fault stands: nothing may be learned from its rows. " in plan.rationale
+
+
+def test_what_was_expected_is_told_of_what_may_train_chosen_or_not():
+    rules = (
+        rule(name="better", action="improve"), rule(name="worse", when="drift.alarm", action="improve"),
+        rule(name="map", action="recalibrate"), rule(name="tell", action="notify"),
+    )  # fmt: skip
+    known, policy = situation(foreseen=Foreseen(words=WORDS, gain=(0.038, 0.013, 0.063))), AutopilotPolicy(model="m", rules=rules)
+    options = considered.considered(known, policy, decide(known, policy, NOW))
+    assert [each.gain for each in options] == [(0.038, 0.013, 0.063), (0.038, 0.013, 0.063), None, None]
+    assert [each.chosen for each in options] == [True, False, False, True]
+    assert WORDS in considered.seen(known, policy)
+    assert WORDS not in considered.seen(known, AutopilotPolicy(model="m", rules=rules[2:]))
+    before = situation()
+    assert all(each.gain is None for each in considered.considered(before, policy, decide(before, policy, NOW)))

@@ -16,15 +16,16 @@ from pathlib import Path
 import msgspec
 import psutil
 import pytest
-from paper_workspace import STORY, PaperWorkspace, replayed
+from paper_workspace import NOW, STORY, PaperWorkspace, replayed
 from rich.console import Console
 from typer.main import get_command
 from typer.testing import CliRunner, Result
 
-from flyball.cli import draw, tell_jobs, tell_replay
+from flyball.cli import draw, tell_decisions, tell_jobs, tell_replay
 from flyball.cli.app import app
 from flyball.cli.screen import Screen
 from flyball.cli.session import Session
+from flyball.control.decision_reports import Waiting
 from flyball.control.ports import Say
 from flyball.control.reports import CommandReport, RunReport, StatusReport, UpReport
 from flyball.errors import Conflict, Fault, SpecError
@@ -143,6 +144,14 @@ def test_an_open_breaker_is_told_with_what_to_do_about_it() -> None:
     assert "roll_back: act" not in words
     assert words.rstrip().endswith("Next: flyball explain d-000012, then flyball breaker close.")
     assert call(["breaker", "close"], PaperWorkspace(healthy=False)).exit_code == 1
+
+
+def test_a_breaker_of_a_replay_is_not_to_be_closed() -> None:
+    waits = Waiting(
+        approval="", action="the breaker is open", digest="", since=NOW, asked_by="autopilot", unanswered="no policy acts"
+    )
+    assert tell_decisions.question(waits).endswith("If nobody answers, no policy acts. Next: flyball breaker close")
+    assert tell_decisions.question(waits, "--replayed").endswith("If nobody answers, no policy acts")
 
 
 def test_a_window_without_labels_shows_its_estimate_or_why_there_is_none() -> None:

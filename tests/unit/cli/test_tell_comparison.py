@@ -47,6 +47,12 @@ def test_a_policy_that_only_waited_or_whose_breaker_was_open_is_told_as_that() -
     assert "nobody answered" not in told(OTHER, NEVER)
 
 
+def test_what_the_marks_mean_is_said_in_a_pipe_too() -> None:
+    words = told(NEVER, OTHER)
+    assert "* " in words
+    assert words.splitlines().count(tell_comparison.LEGEND) == 1
+
+
 def test_an_area_of_answers_of_several_units_is_said_to_be_that_and_a_threshold_shows() -> None:
     assert "by unit" not in told(NEVER, OTHER)
     months = tuple(

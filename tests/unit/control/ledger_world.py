@@ -23,8 +23,10 @@ class Unheard:
     def notify(self, subject: str, words: str) -> None: ...
 
 
-def world_at(now: datetime, spec: dict[str, Any] = SPEC, *, registry: Any = None, ledger: MemoryLedger | None = None) -> World:
-    ports = Ports(SimulatedClock(now), ledger or MemoryLedger(), None, registry, None, None, None, Unheard())  # type: ignore[arg-type]
+def world_at(
+    now: datetime, spec: dict[str, Any] = SPEC, *, registry: Any = None, ledger: MemoryLedger | None = None, executor: Any = None
+) -> World:
+    ports = Ports(SimulatedClock(now), ledger or MemoryLedger(), executor, registry, None, None, None, Unheard())  # type: ignore[arg-type]
     world = World(ProjectSpec.model_validate(spec), Place(Path(), Path()), ports, lambda _style, _words: None)
     world.take_over("test")
     return world

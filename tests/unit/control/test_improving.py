@@ -1,16 +1,18 @@
 """What a still world looks like to who asks whether a tournament is worth it: simulations with fixed seeds."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import ledger_world
 import msgspec
 import numpy as np
 import pytest
 
+from flyball.adapters.executor import MemoryExecutor
 from flyball.autopilot import worth
 from flyball.autopilot.worth import unexplained
 from flyball.control import improving, jobs, tournaments
-from flyball.control.ports import JobReport
+from flyball.control.ports import JobReport, StepRequest
 from flyball.control.world import draft, put
 from flyball.monitoring import reference
 from flyball.records import codec
@@ -76,9 +78,9 @@ def test_where_no_spread_of_rows_is_known_nothing_is_said():
 SPEC = {**ledger_world.SPEC, "project": "m", "model": "m"}
 
 
-def trained_at(day):
+def trained_at(day, executor=None, **more):
     """A champion of 4,600 rows before START, beside whom somebody was trained on that day."""
-    world = ledger_world.world_at(START + 60 * DAY, SPEC)
+    world = ledger_world.world_at(START + 60 * DAY, {**SPEC, **more}, executor=executor)
     snapshot = SnapshotRef(table="m", version=0, content_digest="c", schema_digest="d", rows=4600, since=None, until=START)
     lineage = Lineage(
         run_key="r", mlflow_run="", git_commit=None, git_dirty=False, code_digest="a", environment_digest="b", snapshot=snapshot,
@@ -133,6 +135,44 @@ def test_a_tournament_whose_champion_went_meanwhile_teaches_nothing_of_what_trai
     none.record(draft(at, "test", "test", {}, (put("job", forgotten.id, forgotten),)))
     alike = improving.assess(none, champion, baseline(np.random.default_rng(34), 0.0), days("u", [0.2] * 29, 0), ())
     assert (found.gain == alike.gain) is void
+
+
+TRIALS = [{"parameters": {"C": 0.1 * number}, "log_loss": 0.5} for number in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "trials", "minutes"),
+    [
+        (None, [], 2 * 3.0 + 2 * 3.0),  # two entrants, and the winner twice more: without the holdout, and on all rows
+        (None, TRIALS, 2 * 0.5 + 2 * 0.5),  # parameters are not sought anew
+        (["recalibrate", "all", "since", "recent"], TRIALS, 3 * 0.5 + 2 * 0.5),
+        (["all", "retune"], TRIALS, 0.5 + 3.0 + 2 * 3.0),
+        (["recalibrate"], [], 2 * 3.0 + 2 * 3.0),
+    ],
+)
+def test_what_training_costs_is_known_before_the_first_tournament(asked, trials, minutes):
+    """From the job of the first version: three minutes."""
+    trained = StepResult(step="train", key="k", values={"trials": trials}, seconds=180.0)
+    executor = MemoryExecutor(lambda _request, _report: (trained,))
+    do = {"action": "improve"} if asked is None else {"action": "improve", "entrants": asked}
+    tuning = {"tuning": {"trials": 5, "space": {"C": [0.1, 1.0]}}} if trials else {}
+
+    def assessed(price, first=JobStatus.REGISTERED):
+        more = {
+            "cost": {"error": 1.0, "training_minute": price}, "policies": [{"name": "better", "when": "improvement.worthwhile", "do": do}],
+            "train": {**SPEC["train"], **tuning},
+        }  # fmt: skip
+        world, champion = trained_at(14, executor, **more)
+        job = Job(id="j-0001", model="m", status=first, requested_at=START, as_of=START, cause="user:me", version=1, unit="u")
+        world.record(draft(START, "test", "test", {}, (put("job", job.id, job),)))
+        executor.launch(StepRequest(job, world.spec, Path(), Path(), None))
+        return improving.assess(world, champion, baseline(np.random.default_rng(34), 0.0), days("u", [0.2] * 120, 0), ())
+
+    free, dear = assessed(0.0), assessed(1e6)
+    assert dear.cost - free.cost == pytest.approx(minutes * 1e6)
+    assert (free.act, dear.act, dear.reason) == (True, False, "not_worth_it")
+    executor.set_aside("j-0001")
+    assert assessed(1e6, JobStatus.FAILED).act, "of a job that came to no version nothing is known"
 
 
 def days(unit, losses, first):

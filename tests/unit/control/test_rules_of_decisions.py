@@ -7,6 +7,7 @@ import pytest
 
 from flyball.autopilot.contest import LOSS_GAIN, ContestPolicy, ContestSituation
 from flyball.autopilot.decide import AutopilotPolicy, AutopilotSituation, Rule
+from flyball.autopilot.situation import Foreseen
 from flyball.control import decisions
 from flyball.gates.decide import LATENCY, PARITY, AbsoluteRule, ChampionRule, GatePolicy, GateSituation
 from flyball.records import codec
@@ -22,7 +23,7 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 RULES = 4
 DIGESTS = {
-    "autopilot": "8bad13a291dcc76f8cd91e6590bf4bc5f2c1f44033c72c1a571ce3c3de150090",
+    "autopilot": "3b2e7ef28e19ee51205739a3f18766db5d3d441b335b4e660cba555a7fc6f39b",
     "gates": "03336bd48c886cafde80dda9466f44f13f36e029f81268f201b05256f146ad2b",
     "release": "234802481e7bc7041b06fe571e943f81c242eee4492cc317dc8aa11dab7a06a8",
     "tournament": "1cc26f3a67215e0582001923f2941cd7b7457d9301d98c86d9c35a758019a70e",
@@ -87,7 +88,12 @@ def of_policies() -> list[Case]:
     busy = msgspec.structs.replace(situation, busy="j-0004")
     changed = msgspec.structs.replace(situation, changed_since=NOW - DAY)
     map_ = AutopilotPolicy(model="m", rules=(msgspec.structs.replace(rule, action="recalibrate", entrants=("recalibrate",)),))
-    return [(changed, map_), *((each, policy) for policy in policies for each in (situation, busy))]
+    entrants = ("recalibrate", "all", "since", "recent")
+    better = msgspec.structs.replace(rule, action="improve", when="improvement.worthwhile || true", entrants=entrants)
+    foreseen = Foreseen(words="1.4 times the rows that the last training had; go", gain=(0.038, 0.013, 0.063))
+    grown = (msgspec.structs.replace(changed, foreseen=foreseen), AutopilotPolicy(model="m", rules=(better,)))
+    always = AutopilotPolicy(model="m", rules=(msgspec.structs.replace(rule, when="true"),))
+    return [(changed, map_), grown, (situation, always), *((each, policy) for policy in policies for each in (situation, busy))]
 
 
 def of_a_tournament() -> list[Case]:
