@@ -28,7 +28,7 @@ from flyball.registry.unit import altered
 
 STEP = "tournament"
 MOST_EARLIER = 8
-"""Verified units that compete: the newest that answer otherwise than the champion."""
+"""Earlier units that compete: the newest that answer otherwise than the champion."""
 REMEMBERED = 20
 """Tournaments that trained and say what helped before; older ones have aged to nothing (autopilot/tournament.py)."""
 
@@ -59,12 +59,15 @@ def trains(job: Job) -> bool:
 
 
 def earlier_units(world: World, champion: Champion | None) -> tuple[str, ...]:
-    """Verified units that answer otherwise than the champion and than one another, newest last; of a version as it is one, of its maps the newest."""
+    """Verified units, and settled ones that a policy rolled back, that answer otherwise than the champion and than one another, newest last; of a version as it is
+    one, of its maps the newest. What guards or a person took back is none of them."""
     now = world.get("unit", champion.unit, Unit) if champion is not None else None
     if champion is None or now is None:
         return ()
     found: dict[tuple[str, bool], str] = {}
-    for name in reversed(champion.verified):
+    last = {release.challenger: place for place, release in enumerate(world.all("release", ReleaseState))}
+    known = dict.fromkeys((*champion.verified, *taken_back.by_policies(world)))
+    for name in sorted(known, key=lambda each: last.get(each, -1), reverse=True):
         unit = world.get("unit", name, Unit)
         if unit is not None and _answers(unit) != _answers(now):
             found.setdefault(_answers(unit), unit.id)
