@@ -11,6 +11,7 @@ from engine_models import START
 from engine_world import AT_ONCE, DAY, Model, Project, spec_of
 
 from flyball.control import bounds, commands, decisions, explaining, findings, job_story, queries, remedies, taken_back
+from flyball.control import tournaments as job_tournaments
 from flyball.control.remedies import Acts
 from flyball.control.standing import puts_of
 from flyball.control.windows import SignalHistory
@@ -446,6 +447,24 @@ def test_a_unit_that_a_policy_rolled_back_with_its_world_comes_back_with_it(tmp_
     project.turned, project.workshop.turned = 0.0, {}
     project.live(5 * DAY, rows=40, until=lambda: project.champion().unit == first)
     assert project.champion().unit == first
+    assert all(decisions.replays_equal(made) for made in decisions.recorded(project.door))
+    project.holds()
+
+
+def test_where_two_tournaments_that_trained_were_won_by_nobody_the_next_seeks_parameters_anew(tmp_path: Path) -> None:
+    tuning = {"trials": 4, "space": {"C": [0.1, 10.0]}}
+    project = project_of(tmp_path, policy("improve", cooldown="1d"), train={"entrypoint": "pipeline:train", "tuning": tuning})
+    two_champions(project)
+    project.live(12 * DAY, rows=40, until=lambda: len(made_by_policies(project)) > 4)
+    asked = [job_tournaments.order_of(job).strategies for job in made_by_policies(project)]
+    assert ["retune" in each for each in asked] == [False, False, True, False, True]
+    assert [each.winner for each in tournaments(project)] == [None] * len(tournaments(project))
+    seen = project.door.get("signals", "shop", SignalHistory).recent[-1]
+    assert seen.signals["improvement.lost_in_a_row"] >= 3
+    new = project.version(Model(wrong=0.1))
+    project.live(2 * DAY, rows=5, until=lambda: project.champion().unit == new)
+    project.live(DAY, rows=5)
+    assert project.door.get("signals", "shop", SignalHistory).recent[-1].signals["improvement.lost_in_a_row"] == 0
     assert all(decisions.replays_equal(made) for made in decisions.recorded(project.door))
     project.holds()
 

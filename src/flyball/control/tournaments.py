@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import takewhile
 from typing import Any
 
 import msgspec
@@ -113,6 +114,22 @@ def remembered(world: World, job: Job | None = None) -> tuple[Tournament, ...]:
     releases = _releases(world, asked)
     measured = (_with_what_it_brought(each, *brought[each.job]) if each.job in brought else each for each in newest)
     return tuple(msgspec.structs.replace(each, in_vain=_in_vain(world, each, releases, asked)) for each in measured)
+
+
+def lost_in_a_row(world: World, champion: Champion) -> int:
+    """The newest that trained and that nobody won, beside whatever unit of the champion's version: under another one training has helped, or a person knew better.
+    One that was void could be won by nobody, and is none of them."""
+
+    def version(name: str) -> int | str:
+        unit = world.get("unit", name, Unit)
+        return name if unit is None else unit.version
+
+    held = sorted(
+        (each for each in world.all("tournament", Tournament) if trained(each) and not each.void),
+        key=lambda each: (each.at, each.job),
+    )
+    own = version(champion.unit)
+    return len(list(takewhile(lambda each: each.winner is None and version(each.standings.champion) == own, reversed(held))))
 
 
 def _with_what_it_brought(held: Tournament, gain: float, old_loss: float | None) -> Tournament:
