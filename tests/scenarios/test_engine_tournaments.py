@@ -7,9 +7,11 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from engine_models import START
 from engine_world import AT_ONCE, DAY, Model, Project, spec_of
 
 from flyball.control import bounds, commands, decisions, explaining, findings, job_story, queries, remedies, taken_back
+from flyball.control import tournaments as job_tournaments
 from flyball.control.remedies import Acts
 from flyball.control.standing import puts_of
 from flyball.control.windows import SignalHistory
@@ -405,6 +407,66 @@ def test_what_was_taken_back_and_served_well_after_that_may_come_again(tmp_path:
     assert released(14, Phase.ROLLING_BACK).startswith("it would be what r-0014 took back (u")
     newer = msgspec.structs.replace(won, threshold=0.43)
     assert taken_back.why_not(project.door, newer, altered(first, "p", threshold=0.43), held) == ""
+
+
+@pytest.mark.parametrize("by", ["policy", "person"])
+def test_a_unit_that_a_policy_rolled_back_with_its_world_comes_back_with_it(tmp_path: Path, by: str) -> None:
+    """A, B, A, B: by a release, and where rows from after the rollback show it better. What a person took back stays away."""
+    back = {"name": "back", "when": "window.predictions > 60 && champion.age_days > 1.0", "do": "roll_back", "cooldown": "300d"}
+    policies = (*([back] if by == "policy" else []), policy("reactivate", when="window.predictions > 30", cooldown="2d"))
+    project = project_of(tmp_path, *policies)
+    first, second = two_champions(project, Model(), Model(wrong=1.0))
+    project.turned = 1.0
+    project.live(2 * DAY, rows=5)
+    project.turned = 0.0
+    if by == "policy":
+        project.live(3 * DAY, rows=80, until=lambda: project.champion().unit == first)
+    else:
+        assert project.roll_back("it is wrong").status == "done"
+    project.live(DAY, rows=5)
+    gone_at = project.release().entered_at
+    assert project.champion().verified == (first,)
+    assert taken_back.by_policies(project.door) == ((second,) if by == "policy" else ())
+    project.turned = 1.0
+    project.workshop.turned = {f"j-{number:04d}": 1.0 for number in range(3, 6)}
+    project.live(3 * DAY, rows=40, until=lambda: bool(made_by_policies(project)))
+    if by == "person":
+        assert made_by_policies(project) == []
+        return
+    (early,) = made_by_policies(project)
+    assert early.status is JobStatus.REFUSED, "its rows are those that the policy saw"
+    assert f"earlier:{second}" in early.error
+    assert "and is not released by itself: it would be what" in early.error
+    project.workshop.newer = gone_at + DAY - START
+    project.live(5 * DAY, rows=40, until=lambda: project.champion().unit == second)
+    held = tournaments(project)[-1]
+    assert (held.winner, held.unit) == (f"earlier:{second}", second)
+    assert project.phases(project.release().id)[0] == "proposed"
+    project.live(DAY, rows=5)
+    assert project.champion().verified == (first, second)
+    project.turned, project.workshop.turned = 0.0, {}
+    project.live(5 * DAY, rows=40, until=lambda: project.champion().unit == first)
+    assert project.champion().unit == first
+    assert all(decisions.replays_equal(made) for made in decisions.recorded(project.door))
+    project.holds()
+
+
+def test_where_two_tournaments_that_trained_were_won_by_nobody_the_next_seeks_parameters_anew(tmp_path: Path) -> None:
+    tuning = {"trials": 4, "space": {"C": [0.1, 10.0]}}
+    project = project_of(tmp_path, policy("improve", cooldown="1d"), train={"entrypoint": "pipeline:train", "tuning": tuning})
+    two_champions(project)
+    project.live(12 * DAY, rows=40, until=lambda: len(made_by_policies(project)) > 4)
+    asked = [job_tournaments.order_of(job).strategies for job in made_by_policies(project)]
+    assert ["retune" in each for each in asked] == [False, False, True, False, True]
+    assert [each.winner for each in tournaments(project)] == [None] * len(tournaments(project))
+    seen = project.door.get("signals", "shop", SignalHistory).recent[-1]
+    assert seen.signals["improvement.lost_in_a_row"] >= 3
+    new = project.version(Model(wrong=0.1))
+    project.live(2 * DAY, rows=5, until=lambda: project.champion().unit == new)
+    project.live(DAY, rows=5)
+    assert project.door.get("signals", "shop", SignalHistory).recent[-1].signals["improvement.lost_in_a_row"] == 0
+    assert all(decisions.replays_equal(made) for made in decisions.recorded(project.door))
+    project.holds()
 
 
 def test_a_decision_and_what_came_of_its_tournament_are_told(tmp_path: Path) -> None:

@@ -26,6 +26,10 @@ _SEEN = {"growth": "improvement.growth", "excess": "improvement.excess", "rows_s
 """What a tournament was held for, as experience remembers it."""
 
 
+STOPPED_HELPING = 2
+"""Tournaments in a row that trained and that nobody won, from which parameters are sought anew: at every second one after them, since one that did not help
+either costs as many trainings as it has trials."""
+_LOST = "improvement.lost_in_a_row"
 _OF_A_LOSS = ("performance.loss_increase", "performance.estimated_increase")
 """Signals of a loss that is up, whatever finding tells of it (autopilot/signals.py)."""
 _TELL_OF_A_LOSS = frozenset({FindingKind.PERFORMANCE, FindingKind.ESTIMATED_PERFORMANCE, FindingKind.CONCEPT_DRIFT})
@@ -150,7 +154,9 @@ def _able(rule: Rule, situation: AutopilotSituation, kind: IncidentKind | None) 
         *((Strategy.SINCE,) if situation.changed_since is None else ()),
         *((Strategy.RECALIBRATE, *TRAINS) if kind in NOT_THE_WORLD and not rule.chosen else ()),
     }
-    return [strategy for strategy in rule.entrants if strategy not in without]
+    lost = situation.signals_by_window[-1].get(_LOST, 0)
+    retuned = (Strategy.RETUNE,) if rule.retunes and lost and lost % STOPPED_HELPING == 0 else ()
+    return [str(strategy) for strategy in (*rule.entrants, *retuned) if strategy not in without]
 
 
 def about(action: Action, kind: str) -> Action:

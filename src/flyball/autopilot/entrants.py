@@ -82,8 +82,8 @@ def entrant_of(name: str) -> Entrant:
         raise ValueError(f"expected a strategy ({', '.join(Strategy)}), found {name!r}") from None
 
 
-def possible(history: History, kind: IncidentKind | None) -> tuple[Entrant, ...]:
-    """Everything that could help; None: nothing happened, there are only more rows. What needs no training comes first.
+def possible(history: History, kind: IncidentKind | None, *, retunes: bool = False) -> tuple[Entrant, ...]:
+    """Everything that could help; None: nothing happened, there are only more rows. What needs no training comes first. `retunes`: parameters may be sought anew.
 
     >>> from datetime import UTC
     >>> known = History(begin=datetime(2026, 1, 1, tzinfo=UTC), until=datetime(2026, 3, 2, tzinfo=UTC), rows=6000, earlier=("u1",))
@@ -97,12 +97,14 @@ def possible(history: History, kind: IncidentKind | None) -> tuple[Entrant, ...]
     earlier = tuple(Entrant(Strategy.EARLIER, unit) for unit in history.earlier)
     if kind in NOT_THE_WORLD:
         return earlier
-    return (Entrant(Strategy.RECALIBRATE), *earlier, *_trained(history))
+    return (Entrant(Strategy.RECALIBRATE), *earlier, *_trained(history, retunes=retunes))
 
 
-def _trained(history: History) -> Iterable[Entrant]:
+def _trained(history: History, *, retunes: bool) -> Iterable[Entrant]:
     if history.rows < LEAST_ROWS:
         return
+    if retunes:
+        yield Entrant(Strategy.RETUNE)
     span = _round((history.until - history.begin) / FORGET)
     yield Entrant(Strategy.ALL)
     if history.change is not None and history.rows_since_change >= LEAST_ROWS and history.change > history.begin:

@@ -35,6 +35,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """Of a tournament: strategies that may compete with the champion."""
     chosen: bool = False
     """Somebody named them: all of them compete."""
+    retunes: bool = False
+    """Nobody named them, and the project says what is sought (`train.tuning`): parameters are sought anew where retraining has stopped helping."""
     on_faults: bool = False
     """Fits also while the data are said to be faulty."""
     window: timedelta | None = None
@@ -64,7 +66,7 @@ def policy_of(spec: ProjectSpec) -> AutopilotPolicy:
     limits = spec.autopilot.breaker
     return AutopilotPolicy(
         model=spec.model,
-        rules=tuple(_rule(policy, spec.monitor.window) for policy in spec.policies),
+        rules=tuple(_rule(policy, spec.monitor.window, tuned=spec.train.tuning is not None) for policy in spec.policies),
         breaker=BreakerPolicy(failures=limits.failures, flip_flops=limits.flip_flops, within=limits.within),
         autonomy=spec.autopilot.autonomy.model_dump(),
     )
@@ -97,7 +99,8 @@ _ALONE = {"recalibrate": "recalibrate", "rethreshold": "rethreshold", "reactivat
 
 
 def _entrants(policy: PolicySpec) -> tuple[str, ...]:
-    """All that the project can do, where nothing is said. Tuning anew costs as many trainings as it has trials: only where it is asked for."""
+    """All that the project can do, where nothing is said. Tuning anew costs as many trainings as it has trials: only where it is asked for, or nothing else has
+    helped (`retunes`)."""
     if policy.do.action in _ALONE:
         return (_ALONE[policy.do.action],)
     if policy.do.action != "improve":
@@ -107,7 +110,7 @@ def _entrants(policy: PolicySpec) -> tuple[str, ...]:
     return ("recalibrate", "earlier", "all", "since", "weighted", "recent")
 
 
-def _rule(policy: PolicySpec, window: timedelta) -> Rule:
+def _rule(policy: PolicySpec, window: timedelta, *, tuned: bool) -> Rule:
     history = policy.do.history
     return Rule(
         name=policy.name,
@@ -122,6 +125,7 @@ def _rule(policy: PolicySpec, window: timedelta) -> Rule:
         approval=policy.needs == "approval",
         entrants=_entrants(policy),
         chosen=policy.do.entrants is not None or policy.do.action in _ALONE,
+        retunes=tuned and policy.do.action == "improve" and policy.do.entrants is None,
         on_faults=policy.do.on_faults,
         window=window,
     )

@@ -46,6 +46,8 @@ class SignalInputs(msgspec.Struct, frozen=True, kw_only=True):
     breaker_open: bool = False
     worth: Worth | None = None
     """Of a tournament now; None: it cannot be told."""
+    lost_in_a_row: int = 0
+    """Tournaments that trained: `tournaments.lost_in_a_row`."""
     incidents: tuple[IncidentKind, ...] = ()
     """What the open ones are taken for."""
 
@@ -79,6 +81,7 @@ def gather(inputs: SignalInputs, now: datetime) -> dict[str, bool | int | float]
         "improvement.growth": worth.growth if worth else 0.0,
         "improvement.excess": worth.excess if worth else 0.0,
         "improvement.rows_since": worth.rows_since if worth else 0,
+        "improvement.lost_in_a_row": inputs.lost_in_a_row,
         "champion.age_days": _days(inputs.champion_since, now),
         "champion.data_age_days": _days(inputs.data_until or inputs.champion_since, now),
         "window.predictions": window.predictions if window else 0,

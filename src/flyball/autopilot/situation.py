@@ -90,7 +90,7 @@ class AutopilotSituation(msgspec.Struct, frozen=True, kw_only=True):
     """Kind of action → level that it fell to."""
     incidents: tuple[OpenIncident, ...] = ()
     earlier: tuple[str, ...] = ()
-    """Verified units that answer otherwise than the champion, newest last."""
+    """Units that answer otherwise than the champion, newest last: verified ones, and settled ones that a policy rolled back."""
     changed_since: datetime | None = None
     """When what the newest finding tells of began; None: none says."""
     data_faults: tuple[int, ...] = ()

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from flyball.cli import draw
-from flyball.control.replay_comparison import ComparisonReport, PolicyLine, PolicyMonth
+from flyball.control.replay_comparison import ComparisonReport, PolicyLine, PolicyMonth, of_prices
 from flyball.control.replay_metrics import POOLED
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ def _figures(report: ComparisonReport) -> "RenderableType":
         ("best", best),
         *((("", report.margin.words),) if report.margin is not None else ()),
         *((("not ranked", unranked),) if unranked else ()),
+        *((("prices", (told, "yellow")),) if (told := of_prices(report)) else ()),
         *(("failed", (f"{each.name}: {each.words} (the same command goes on)", "bold red")) for each in report.failed),
         *(("waited", (f"{line.name}: {_waited(line)}", "yellow")) for line in report.policies if line.unanswered),
         *(("breaker", (f"{line.name} did nothing more {line.breaker}", "yellow")) for line in report.policies if line.breaker),

@@ -39,10 +39,11 @@ from flyball.stats.losses import bounded_loss
 
 ALPHA = 0.05
 """Chance that what an act brings lies outside of what was foretold, where the world does not move in between."""
-WORSE = ALPHA / 2.0
-"""On the bad side."""
+WORSE = ALPHA
+"""At most, that an act counts as worse though it brings nothing and its intervals keep their word: half of ALPHA that what it brought lies above what was
+foretold, half that its own interval lies above 0 (Bonferroni)."""
 RUN_LENGTH = 100.0
-"""Acts until the level of an action whose intervals keep their word falls, on average and at least: two misses in a row suffice, one never does."""
+"""Acts until the level of an action whose intervals keep their word falls, on average and at least: two that count in a row suffice, one never does."""
 MANY = 1000
 """Degrees of freedom of an error that is taken as known."""
 LOSS, COST = "loss_difference", "cost_difference"
@@ -187,16 +188,17 @@ class Effects:
             expected=None if expected is None else _shorts(expected),
         )  # fmt: skip
         told = msgspec.structs.replace(told, words=words_of(told))
-        _record(self._world, "effect.measured", told, () if told.missed is None else self._judged(told))
+        _record(self._world, "effect.measured", told, self._judged(told))
 
     def _judged(self, effect: Effect) -> tuple[Put, ...]:
-        """The track of this kind of action; where it says that intervals do not keep their word, its level falls and a person is told."""
+        """The track of this kind of action; where it says that intervals do not keep their word or that it harms, its level falls and a person is told."""
         track = self._world.get("effects", effect.action, EffectTrack) or EffectTrack()
         detectors = track.detectors or edetector.start(len(edetector.BET_FRACTIONS))
         moved = edetector.advance(detectors, edetector.mean_bets(float(effect.worse), WORSE, 0.0))
         falls = edetector.level(moved) >= RUN_LENGTH
         track = EffectTrack(
-            judged=track.judged + 1, missed=track.missed + bool(effect.missed), worse=track.worse + effect.worse,
+            judged=track.judged + 1, unforetold=track.unforetold + (effect.missed is None), missed=track.missed + bool(effect.missed),
+            worse=track.worse + effect.worse, harmed=track.harmed + effect.harmed,
             detectors=() if falls else tuple(float(f"{value:.8g}") for value in moved),
         )  # fmt: skip
         puts = (put("effects", effect.action, track),)
@@ -208,7 +210,7 @@ class Effects:
             return ()
         words, puts = fell
         message = (
-            f"{effect.action} brings less than was foretold, time and again: {track.worse} of {track.judged} times it was worse than its interval, last "
+            f"{effect.action} brings less than was foretold, time and again: {track.worse} of {track.judged} times it was worse than its interval or did harm, last "
             f"{effect.words}. {words}. Next: flyball explain {effect.decision}, then flyball autonomy raise {effect.action}"
         )
         action = Action(kind="notify", subject=f"model:{self._world.model}", arguments={"message": message})
@@ -273,14 +275,17 @@ def what(found: Evidence) -> str:
 
 
 def words_of(effect: Effect) -> str:
-    """`loss -0.0214 (-0.0310 to -0.0118 was to be expected) over 600 rows`."""
+    """`loss -0.0214 over 600 rows, -0.0310 to -0.0118 was to be expected`, and what that means where it is not as foretold."""
     realised = effect.realised
     if realised is None or realised.value is None:
         return realised.note if realised is not None else ""
+    brought = f"{what(realised)} {realised.value:+.4f} over {realised.n} rows"
+    harm = f"it did harm ({realised.lower:+.4f} to {realised.upper:+.4f})" if effect.harmed else ""
     if effect.expected is None:
-        return f"{what(realised)} {realised.value:+.4f} over {realised.n} rows; nothing was foretold"
-    how = ": worse than foretold" if effect.worse else ": better than foretold" if effect.missed else ""
-    return f"{what(realised)} {realised.value:+.4f} over {realised.n} rows, {effect.expected[0]:+.4f} to {effect.expected[1]:+.4f} was to be expected{how}"
+        return f"{brought}; nothing was foretold{f': {harm}' if harm else ''}"
+    then = ("worse than foretold" if realised.value > effect.expected[1] else "better than foretold") if effect.missed else ""
+    how = ", and ".join(filter(None, (then, harm))) or ("too wide to tell whether it helped" if effect.untold else "")
+    return f"{brought}, {effect.expected[0]:+.4f} to {effect.expected[1]:+.4f} was to be expected{f': {how}' if how else ''}"
 
 
 def _evidence(compared: _Compared, when: str) -> Evidence:

@@ -82,13 +82,17 @@ def status(world: World, *, controller_alive: bool) -> StatusReport:
 
 def _effects(world: World) -> str:
     tracks = world.all("effects", EffectTrack)
-    judged, missed, worse = (sum(getattr(each, name) for each in tracks) for name in ("judged", "missed", "worse"))
+    judged, missed, worse, harmed, unforetold = (
+        sum(getattr(each, name) for each in tracks) for name in ("judged", "missed", "worse", "harmed", "unforetold")
+    )
     if not judged:
         return ""
     acts = f"{judged} act{'' if judged == 1 else 's'} measured"
-    if not missed:
+    if not missed and not worse and not unforetold:
         return f"{acts}, all within the 95 % interval that was foretold"
-    return f"{acts}, {judged - missed} within the 95 % interval that was foretold, {worse} worse than it"
+    none = f", {unforetold} of which nothing was foretold" if unforetold else ""
+    within = f"{judged - unforetold - missed} within the 95 % interval that was foretold"
+    return f"{acts}, {within}{none}, {worse} worse than it{f' or harmful ({harmed} did harm)' if harmed else ''}"
 
 
 def _diagnoses(world: World, champion: Champion | None) -> tuple[Diagnosis, ...]:

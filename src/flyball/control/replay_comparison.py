@@ -100,7 +100,9 @@ class ComparisonReport(msgspec.Struct, frozen=True, kw_only=True):
     until: str
     timezone: str
     priced: bool
-    """`cost:` is declared, so `best` is the cheapest; else the one with the fewest errors."""
+    """flyball.yaml declares `cost:`, so `best` is the cheapest at these prices; else the one with the fewest errors."""
+    priced_otherwise: tuple[str, ...] = ()
+    """Policies whose files say other prices, by which they acted and nobody is ranked."""
     best: str
     """Of the ranked ones; empty: nothing is known of any."""
     margin: Margin | None = None
@@ -117,6 +119,19 @@ class ComparisonReport(msgspec.Struct, frozen=True, kw_only=True):
     """Of this command."""
 
 
+def of_prices(report: ComparisonReport) -> str:
+    """By whose prices it is ranked where policies name others; empty: none does."""
+    names = ", ".join(report.priced_otherwise)
+    if not names:
+        return ""
+    ranked = (
+        "all are priced and ranked by those of flyball.yaml"
+        if report.priced
+        else "flyball.yaml has none, so nobody is ranked by cost; declare cost: there"
+    )
+    return f"{names} acted by {'its' if len(report.priced_otherwise) == 1 else 'their'} own prices (cost:); {ranked}"
+
+
 class Side(NamedTuple):
     """A policy and what its replay found."""
 
@@ -126,9 +141,13 @@ class Side(NamedTuple):
 
 
 def compare(
-    sides: Sequence[Side], prices: Prices | None, wall_seconds: float, failed: Sequence[FailedPolicy] = ()
+    sides: Sequence[Side],
+    prices: Prices | None,
+    wall_seconds: float,
+    failed: Sequence[FailedPolicy] = (),
+    priced_otherwise: Sequence[str] = (),
 ) -> ComparisonReport:
-    """At least one side; all of one project and history."""
+    """At least one side; all of one project and history. `prices`: of flyball.yaml, at which all are priced, whatever their own files say."""
     first = sides[0].report
     by_side = [{month.start: month for month in side.report.months} for side in sides]
     starts = sorted({start for of in by_side for start in of})
@@ -140,7 +159,7 @@ def compare(
         project=first.project, model=first.model, task=first.task, metric=first.metric, since=first.since, until=first.until,
         timezone=first.timezone, priced=prices is not None, best=ranked[0].name if ranked else "", policies=lines,
         margin=_margin(ranked[0], ranked[1], prices) if len(ranked) > 1 else None,
-        failed=tuple(failed), pooled=any(pooled(first.metric, side.report.months) for side in sides),
+        failed=tuple(failed), priced_otherwise=tuple(priced_otherwise), pooled=any(pooled(first.metric, side.report.months) for side in sides),
         rethresholded=any(side.report.rethresholded for side in sides), wall_seconds=round(wall_seconds, 1),
     )  # fmt: skip
 

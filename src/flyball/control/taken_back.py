@@ -1,5 +1,8 @@
-"""What releases took back, and who of a tournament would bring it again: as with versions, nobody but a person does that."""
+"""What releases took back, and who of a tournament would bring it again: as with versions, nobody but a person does that, unless a policy alone took
+it back and its world has come again."""
 
+from flyball.autopilot.entrants import Strategy
+from flyball.control.todos import Todo
 from flyball.control.world import World
 from flyball.records.release import Phase, ReleaseState
 from flyball.records.tournaments import Entrant, Standings, Tournament
@@ -11,10 +14,14 @@ _GOES_BACK = (Phase.ROLLING_BACK, Phase.ROLLED_BACK)
 
 def why_not(world: World, won: Entrant, unit: Unit, standings: Standings) -> str:
     """Why the winner, who would be `unit`, is not released by itself; empty: nothing speaks against it. What was fitted on rows that a release has taken back
-    says nothing new, however it was fitted; newer ones may show another map or threshold."""
+    says nothing new, however it was fitted; newer ones may show another map or threshold. A settled unit that a policy rolled back had lost its world and not its
+    worth: where rows that came since show it better, that world is back, and so may the unit be, by a release with all its guards."""
     fitted = won.calibration is not None or won.threshold is not None
+    as_it_was, policies = won.name.startswith(f"{Strategy.EARLIER}:"), _rollbacks(world)
     for other, release in _taken_back(world, unit.version):
         if answers_alike(other, unit):
+            if as_it_was and release.cause in policies and standings.since >= release.entered_at:
+                continue
             return f"it would be what {release.id} took back ({release.challenger})"
         until = max((each.until for each in _judged(world, won.name, other.id)), default=None)
         if fitted and until is not None and standings.until <= until:
@@ -22,12 +29,27 @@ def why_not(world: World, won: Entrant, unit: Unit, standings: Standings) -> str
     return ""
 
 
-def _taken_back(world: World, version: int) -> list[tuple[Unit, ReleaseState]]:
-    """Units of the version whose last release went back, newest first. One that gave way to a newer version before anybody served it was not taken back."""
+def by_policies(world: World) -> tuple[str, ...]:
+    """Units that had settled and were rolled back by a policy last, oldest first: of another world, and not bad."""
+    policies = _rollbacks(world)
+    return (
+        tuple(release.challenger for _, release in reversed(_taken_back(world)) if release.cause in policies) if policies else ()
+    )
+
+
+def _rollbacks(world: World) -> frozenset[str]:
+    """Decisions of policies to roll back. A release that is open goes back by itself, and goes on naming what opened it: what such a decision opened went back from
+    a champion that had settled."""
+    return frozenset(todo.decision for todo in world.all("todo", Todo) if todo.action.kind == "roll_back")
+
+
+def _taken_back(world: World, version: int | None = None) -> list[tuple[Unit, ReleaseState]]:
+    """Units of the version (None: of all) whose last release went back, newest first. One that gave way to a newer version before anybody served it was not
+    taken back."""
     last: list[tuple[Unit, ReleaseState]] = []
     for release in reversed(world.all("release", ReleaseState)):
         unit = world.get("unit", release.challenger, Unit)
-        if unit is None or unit.version != version or release.superseded:
+        if unit is None or version not in {None, unit.version} or release.superseded:
             continue
         if not any(answers_alike(unit, later) for later, _ in last):
             last.append((unit, release))

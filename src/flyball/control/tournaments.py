@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import takewhile
 from typing import Any
 
 import msgspec
@@ -28,7 +29,7 @@ from flyball.registry.unit import altered
 
 STEP = "tournament"
 MOST_EARLIER = 8
-"""Verified units that compete: the newest that answer otherwise than the champion."""
+"""Earlier units that compete: the newest that answer otherwise than the champion."""
 REMEMBERED = 20
 """Tournaments that trained and say what helped before; older ones have aged to nothing (autopilot/tournament.py)."""
 
@@ -59,12 +60,15 @@ def trains(job: Job) -> bool:
 
 
 def earlier_units(world: World, champion: Champion | None) -> tuple[str, ...]:
-    """Verified units that answer otherwise than the champion and than one another, newest last; of a version as it is one, of its maps the newest."""
+    """Verified units, and settled ones that a policy rolled back, that answer otherwise than the champion and than one another, newest last; of a version as it is
+    one, of its maps the newest. What guards or a person took back is none of them."""
     now = world.get("unit", champion.unit, Unit) if champion is not None else None
     if champion is None or now is None:
         return ()
     found: dict[tuple[str, bool], str] = {}
-    for name in reversed(champion.verified):
+    last = {release.challenger: place for place, release in enumerate(world.all("release", ReleaseState))}
+    known = dict.fromkeys((*champion.verified, *taken_back.by_policies(world)))
+    for name in sorted(known, key=lambda each: last.get(each, -1), reverse=True):
         unit = world.get("unit", name, Unit)
         if unit is not None and _answers(unit) != _answers(now):
             found.setdefault(_answers(unit), unit.id)
@@ -110,6 +114,22 @@ def remembered(world: World, job: Job | None = None) -> tuple[Tournament, ...]:
     releases = _releases(world, asked)
     measured = (_with_what_it_brought(each, *brought[each.job]) if each.job in brought else each for each in newest)
     return tuple(msgspec.structs.replace(each, in_vain=_in_vain(world, each, releases, asked)) for each in measured)
+
+
+def lost_in_a_row(world: World, champion: Champion) -> int:
+    """The newest that trained and that nobody won, beside whatever unit of the champion's version: under another one training has helped, or a person knew better.
+    One that was void could be won by nobody, and is none of them."""
+
+    def version(name: str) -> int | str:
+        unit = world.get("unit", name, Unit)
+        return name if unit is None else unit.version
+
+    held = sorted(
+        (each for each in world.all("tournament", Tournament) if trained(each) and not each.void),
+        key=lambda each: (each.at, each.job),
+    )
+    own = version(champion.unit)
+    return len(list(takewhile(lambda each: each.winner is None and version(each.standings.champion) == own, reversed(held))))
 
 
 def _with_what_it_brought(held: Tournament, gain: float, old_loss: float | None) -> Tournament:

@@ -10,7 +10,7 @@ import msgspec
 from flyball.autopilot.signals import SignalInputs, gather
 from flyball.autopilot.situation import Foreseen, foreseen
 from flyball.autopilot.worth import Worth
-from flyball.control import failing, improving
+from flyball.control import failing, improving, tournaments
 from flyball.control.acknowledging import taken_as_normal
 from flyball.control.bounds import open_breaker
 from flyball.control.capture_told import CaptureTold
@@ -328,6 +328,7 @@ class Windows:
         inputs = SignalInputs(
             findings=found,
             worth=worth,
+            lost_in_a_row=tournaments.lost_in_a_row(self._world, champion),
             window=window,
             estimated_increase=self._estimating.state(champion.unit).increase if self._is_newest(champion.unit, start) else 0.0,
             loss_increase=risen,

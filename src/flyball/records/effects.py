@@ -40,18 +40,36 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
         return None if self.expected is None or value is None else not self.expected[0] <= value <= self.expected[1]
 
     @property
+    def harmed(self) -> bool:
+        """Whatever was foretold: the whole interval of what it brought lies on the bad side of nothing."""
+        return self.realised is not None and self.realised.lower is not None and self.realised.lower > 0.0
+
+    @property
     def worse(self) -> bool:
-        """It missed on the bad side."""
+        """It missed on the bad side, or did harm: what was foretold with a wide interval forbids nothing."""
         value = None if self.realised is None else self.realised.value
-        return self.expected is not None and value is not None and value > self.expected[1]
+        return self.harmed or (self.expected is not None and value is not None and value > self.expected[1])
+
+    @property
+    def untold(self) -> bool:
+        """It came as foretold, and would have if it had brought nothing, or the opposite: neither interval is narrow enough to tell."""
+        found = self.realised
+        if self.missed is not False or self.expected is None or found is None or found.lower is None or found.upper is None:
+            return False
+        return self.expected[0] < 0.0 < self.expected[1] and found.lower < 0.0 < found.upper
 
 
 class EffectTrack(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one kind of action: whether what was foretold came true."""
+    """Of one kind of action: whether what was foretold came true, and whether it did harm."""
 
     judged: int = 0
+    """Measured, with an interval."""
+    unforetold: int = 0
+    """Of those: nothing was foretold, so nothing but harm can be told."""
     missed: int = 0
     """On either side."""
     worse: int = 0
+    """Missed on the bad side, or did harm."""
+    harmed: int = 0
     detectors: tuple[float, ...] = ()
-    """Of misses on the bad side, since the level last fell or was raised; empty: begun anew."""
+    """Of `worse`, since the level last fell or was raised; empty: begun anew."""

@@ -72,6 +72,10 @@ SIGNALS: dict[str, Signal] = {
     "improvement.rows_since": Signal(
         int, "labelled rows since the loss has risen, under the champion or, while that is not undone, before it"
     ),
+    "improvement.lost_in_a_row": Signal(
+        int,
+        "newest tournaments that trained somebody beside the champion's version and that nobody won, without another between them",
+    ),
     "champion.age_days": Signal(float, "days since the champion took over"),
     "champion.data_age_days": Signal(
         float, "days since the newest row that the champion was trained on or judged by, its map and its threshold included"

@@ -54,7 +54,9 @@ def replay_policies(home: Home, plan: ReplaySpec, wanted: Comparison, say: Say, 
         ended = replay_children.run_children(places, max(1, min(wanted.jobs, len(places))), say)
         failed = failed_of(ended)
         sides = [Side(one.name, one.words, _report(places[one.name])) for one in found if ended[one.name].exit_code == 0]
-    report = compare(sides, prices_of(home.spec), time.monotonic() - began, failed)
+    prices = prices_of(home.spec)
+    otherwise = [one.name for one in found if one.name in {side.name for side in sides} and prices_of(one.spec) != prices]
+    report = compare(sides, prices, time.monotonic() - began, failed, otherwise)
     for path in write_comparison(report, {side.name: side.report for side in sides}, output, project_mode(home.project_dir)):
         say("good", f"Written: {path}")
     return report

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from projects import AILING, AS_OF, LOGISTIC, START, Told, package_in, project, request, served, spec
+from projects import AILING, AS_OF, LOGISTIC, START, TUNED, Told, package_in, project, request, served, spec
 from towns import CHANCE, CHANGE, DAYS, EVERYTHING, ROWS, WEIGHED, Town, standings_of
 
 from flyball.adapters.environment import GitState, Surroundings
@@ -288,3 +288,19 @@ def test_a_job_may_look_at_the_rows_since_a_moment_alone(tmp_path: Path) -> None
     assert LocalPackages().lineage(package_in(tmp_path / "p", results)).snapshot.since >= START + timedelta(days=20)
     with pytest.raises(DataError, match="no row since"):
         run_steps(request(directory, since=AS_OF.isoformat()), Told())
+
+
+def test_parameters_that_are_sought_anew_take_the_place_of_one_that_is_trained(tmp_path: Path) -> None:
+    town = Town(tmp_path / "p", "")
+    tuned = {**TUNED, "tuning": {"trials": 2, "space": {"C": [0.1, 10.0]}}}
+    town.spec = spec(train=tuned, monitor={"window": "5d"}, evaluate={"holdout": "20d"})
+    found = entrants_of(town.held("all", "since", "recent", "retune", chosen=False, since=CHANGE))
+    assert len(found) == sum(each.fitted for each in found.values()) == tournament.MOST_FITS
+    assert found["retune"].gain is not None
+
+
+def test_who_found_the_parameters_of_another_is_not_judged_twice(tmp_path: Path) -> None:
+    town = Town(tmp_path / "p", "", train={**TUNED, "tuning": {"trials": 2, "space": {"C": [0.7, 0.70000001]}}})
+    found = entrants_of(town.held("all", "recalibrate", "retune"))
+    assert (found["all"].gain is not None, found["retune"].gain) == (True, None)
+    assert found["retune"].words == "it is the same as all: tuning found the same parameters"

@@ -191,3 +191,35 @@ def test_what_a_project_can_do_is_what_competes_where_nothing_is_named() -> None
     assert of("retrain").entrants == ()
     assert not of("improve").chosen
     assert timedelta(0) == of("stop").cooldown
+
+
+@pytest.mark.parametrize(("lost", "retuned"), [(0, False), (1, False), (2, True), (3, False), (4, True)])
+def test_where_retraining_has_stopped_helping_parameters_are_sought_anew_at_every_second_tournament(
+    lost: int, retuned: bool
+) -> None:
+    seen = {"signals_by_window": (HARM | {"improvement.lost_in_a_row": lost},)}
+    _, plan = kinds(rule(action="improve", entrants=EVERYTHING, retunes=True), **seen)
+    assert ("retune" in plan.actions[0].arguments["strategies"]) is retuned
+    assert (", retune beside the champion" in plan.rationale) is retuned
+    _, plan = kinds(IMPROVE, **seen)
+    assert "retune" not in plan.actions[0].arguments["strategies"]
+    worse = (incident(4, IncidentKind.BAD_RELEASE),)
+    _, plan = kinds(rule(action="improve", entrants=EVERYTHING, retunes=True), **seen, incidents=worse, earlier=("u0",))
+    assert plan.actions[0].arguments["strategies"] == ["earlier"]
+
+
+def test_parameters_are_sought_anew_only_where_it_is_declared_what_is_sought_and_nobody_named_who_competes() -> None:
+    tuning = {"trials": 4, "space": {"C": [0.1, 10.0]}}
+
+    def retunes(do: object, train: dict[str, object]) -> bool:
+        described = {
+            "project": "p", "model": "m", "task": "binary", "train": {"entrypoint": "pipeline:train", **train},
+            "data": {"source": {"files": "*.csv"}, "features": {"x": {"type": "number"}}, "time": "at", "key": "id", "label": "y"},
+            "policies": [{"name": "better", "when": "drift.alarm", "do": do}],
+        }  # fmt: skip
+        return policy_of(ProjectSpec.model_validate(described)).rules[0].retunes
+
+    assert retunes("improve", {"tuning": tuning})
+    assert not retunes("improve", {})
+    assert not retunes({"action": "improve", "entrants": ["all"]}, {"tuning": tuning})
+    assert not retunes("recalibrate", {"tuning": tuning})

@@ -162,3 +162,42 @@ def test_what_answers_the_same_brings_nothing_and_a_threshold_what_wrong_answers
     # 0.3 is yes at 0.3 and wrong where the label is no; 0.4 is no at 0.5 and wrong where it is yes: one half each
     costs = float(np.mean([0.5 * (1 - y) - 0.5 * y for y in life.later()]))
     assert found.realised.value == pytest.approx(costs if name == "cost_difference" else life.brought(), abs=1e-6)
+
+
+def test_an_act_that_did_harm_counts_however_wide_was_what_was_foretold() -> None:
+    """Four good days and three bad ones foretell next to nothing; whatever comes then was to be expected."""
+    life = Life()
+    life.truth = {name: "0" if int(name.split("-")[0]) < 4 else "1" for name in life.truth}
+    life.tell(DAY / 8)
+    found = life.look(SETTLED + DAY)
+    assert found.expected is not None
+    assert found.realised is not None
+    assert found.expected[0] < 0.0 < found.realised.value < found.expected[1]  # type: ignore[operator]
+    assert (found.missed, found.harmed, found.worse, found.untold) == (False, True, True, False)
+    assert found.words.endswith("was to be expected: it did harm (+0.1300 to +0.1300)")
+    track = life.world.get("effects", "retrain", EffectTrack)
+    assert track is not None
+    assert (track.judged, track.missed, track.worse, track.harmed) == (1, 0, 1, 1)
+
+
+def test_of_an_act_that_was_not_foretold_harm_is_told_and_nothing_else() -> None:
+    life = Life()
+    life.truth = dict.fromkeys(life.truth, "1")
+    assert life.look(SINCE + DAY / 4).predicted.value is None
+    life.tell(DAY / 8)
+    found = life.look(SETTLED + DAY)
+    assert (found.expected, found.missed, found.worse) == (None, None, True)
+    assert found.words.endswith("; nothing was foretold: it did harm (+0.1300 to +0.1300)")
+    track = life.world.get("effects", "retrain", EffectTrack)
+    assert track is not None
+    assert (track.judged, track.unforetold, track.missed, track.worse) == (1, 1, 0, 1)
+
+
+def test_what_came_as_foretold_and_would_have_if_it_brought_nothing_is_told_so() -> None:
+    life = Life()
+    draw = np.random.default_rng(3)
+    life.truth = {name: str(int(draw.random() < 0.35)) for name in life.truth}
+    life.tell(DAY / 8)
+    found = life.look(SETTLED + DAY)
+    assert (found.missed, found.worse, found.untold) == (False, False, True)
+    assert found.words.endswith("was to be expected: too wide to tell whether it helped")

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from flyball.control.effects import RUN_LENGTH, WORSE, foretold_mean
+from flyball.control.effects import ALPHA, RUN_LENGTH, WORSE, foretold_mean
 from flyball.records.effects import Effect
 from flyball.records.evidence import Evidence
-from flyball.stats import edetector
+from flyball.stats import edetector, foretold, student
 
 
 def acts_until_it_falls(draw: np.random.Generator, chance: float, most: int) -> int:
@@ -44,3 +44,26 @@ def test_every_act_that_disappoints_costs_it_at_the_second_and_half_of_them_with
     draw = np.random.default_rng(18)
     assert acts_until_it_falls(draw, 1.0, 50) == 2
     assert np.mean([acts_until_it_falls(draw, 0.5, 200) for _ in range(800)]) <= 6.0
+
+
+def in_a_row(draw: np.random.Generator, rows: int) -> np.ndarray:
+    """Differences of an act that brings nothing: neighbours share some of their luck, some rows are far out."""
+    shared = np.repeat(draw.normal(0.0, 0.05, -(-rows // 10)), 10)[:rows]
+    return shared + draw.standard_t(5, rows) * 0.1
+
+
+@pytest.mark.parametrize(("before", "after"), [(120, 600), (600, 120), (240, 240)])
+def test_an_act_that_brings_nothing_counts_no_oftener_than_the_rule_takes(before: int, after: int) -> None:
+    """Most where little is known of what was foretold: both ways to count are then two chances."""
+    draw, counted, harmed = np.random.default_rng(29), 0, 0
+    times = 3000
+    for _ in range(times):
+        then, now = (foretold.block_mean(in_a_row(draw, rows)) for rows in (before, after))
+        assert then is not None
+        assert now is not None
+        lower = now.mean - student.t_quantile(1.0 - ALPHA / 2.0, now.degrees) * now.error
+        harmed += lower > 0.0
+        counted += lower > 0.0 or now.mean > foretold.expected(then, now, ALPHA)[1]
+    deviations = 3.0 * (WORSE * (1.0 - WORSE) / times) ** 0.5
+    assert harmed / times <= WORSE / 2.0 + deviations
+    assert counted / times <= WORSE + deviations

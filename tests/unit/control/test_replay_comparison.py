@@ -4,7 +4,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from flyball.control.replay_comparison import Prices, Side, compare
+from flyball.control.replay_comparison import Prices, Side, compare, of_prices
 from flyball.control.replay_margin import margin_of
 from flyball.control.replay_report import AloneFigures, GovernedFigures, Performance, ReplayReport, Span
 from flyball.records import codec
@@ -205,3 +205,13 @@ def test_a_margin_is_of_what_the_best_is_best_by() -> None:
 def test_regret_says_of_how_many_months_it_is() -> None:
     made = compare([STOPPED, NEVER, OTHER], None, 3.0)
     assert [line.regret_months for line in made.policies] == [1, 3, 3]
+
+
+@pytest.mark.parametrize(
+    ("prices", "ranked"), [(None, "nobody is ranked by cost"), (Prices(1.0, 0.0), "ranked by those of flyball.yaml")]
+)
+def test_where_policies_name_other_prices_it_is_said_by_which_they_are_ranked(prices: Prices | None, ranked: str) -> None:
+    made = compare([NEVER, OTHER], prices, 3.0, (), ["other"])
+    assert of_prices(made).startswith("other acted by its own prices")
+    assert ranked in of_prices(made)
+    assert of_prices(compare([NEVER, OTHER], prices, 3.0)) == ""

@@ -11,8 +11,9 @@ from flyball.control.world import World, draft, put
 from flyball.records.effects import Effect
 from flyball.records.evidence import Evidence
 from flyball.records.jobs import Job, JobStatus
-from flyball.records.release import Phase, ReleaseState
+from flyball.records.release import Champion, Phase, ReleaseState
 from flyball.records.tournaments import Entrant, Standings, Tournament
+from flyball.records.unit import Unit
 
 AT = datetime(2026, 11, 27, tzinfo=UTC)
 GAIN = Evidence(name="loss_gain", value=0.02, lower=0.01, upper=0.03, alpha=0.1, n=900)
@@ -128,3 +129,38 @@ def test_what_a_winner_brought_is_relative_to_what_the_old_champion_lost_on_the_
         ended(world, job)
         measured(world, release, job, loss)
     assert [each.realised for each in tournaments.remembered(world)] == [0.5, 0.25, 50.0]
+
+
+def test_tournaments_that_trained_and_nobody_won_count_since_the_last_that_somebody_won_and_under_one_version() -> None:
+    world = world_at(AT + timedelta(days=99))
+    units = [
+        Unit(id=f"u{number}", model="shop", version=max(number, 2), manifest_digest="d", threshold=None, policy_digest="p")
+        for number in (1, 2, 3)
+    ]
+    world.record(draft(AT, "test", "model:shop", {}, [put("unit", each.id, each) for each in units]))
+
+    def held(day: int, champion: str, *, winner: str | None = None, fitted: bool = True, void: bool = False) -> None:
+        entrants = (Entrant(name="all" if fitted else "recalibrate", fitted=fitted, gain=GAIN),)
+        standings = Standings(champion=champion, champion_loss=0.2, rows=900, since=AT, until=AT, alpha=0.3, entrants=entrants)
+        over = Tournament(
+            job=f"j-{day:04d}", decision="d-1", cause="d-0", model="shop", at=AT + timedelta(days=day), standings=standings,
+            winner=winner, words="", void=void,
+        )  # fmt: skip
+        world.record(draft(AT, "tournament.ended", f"job:{over.job}", {}, (put("tournament", over.job, over),)))
+
+    def lost(champion: str = "u1") -> int:
+        return tournaments.lost_in_a_row(world, Champion(model="shop", unit=champion, since=AT, release="r-0001"))
+
+    assert lost() == 0
+    held(1, "u1")
+    held(2, "u1", winner="all")
+    assert lost() == 0
+    held(3, "u1")
+    held(4, "u1", fitted=False)
+    held(5, "u1", void=True)
+    assert lost() == 1
+    held(6, "u2")  # another map of the same version
+    assert lost() == lost("u2") == 2
+    assert lost("u3") == 0, "another version"
+    held(7, "u3")
+    assert (lost("u3"), lost()) == (1, 0)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from flyball.adapters.report_page.page import HERE, METRIC_NAMES, environment_of
-from flyball.control.replay_comparison import UNANSWERED_SHARE, ComparisonReport, PolicyLine, PolicyMonth
+from flyball.control.replay_comparison import UNANSWERED_SHARE, ComparisonReport, PolicyLine, PolicyMonth, of_prices
 from flyball.control.replay_metrics import POOLED
 from flyball.stats.metrics import HIGHER_IS_BETTER
 
@@ -64,6 +64,7 @@ def render_comparison(report: ComparisonReport, pages: dict[str, str]) -> str:
             enough=1.0 - UNANSWERED_SHARE,
             pooled=POOLED if report.pooled else "",
             decided=report.rethresholded and report.metric != "accuracy",
+            prices_told=of_prices(report),
             partly=any(not month.ranked for line in report.policies for month in line.months),
             style=(HERE / "report.css").read_text(encoding="utf-8"),
         )

@@ -46,6 +46,8 @@ CODE_VERSION = 8
 DAY = timedelta(days=1)
 
 Floats = NDArray[np.float64]
+_ON_ALL = (Strategy.ALL, Strategy.RETUNE)
+"""Entrants that are fitted on all rows, each weighing the same."""
 
 
 class Asked(NamedTuple):
@@ -84,6 +86,19 @@ class Trainings:
         self.waited_seconds += time.perf_counter() - began
         self.done[name] = trained
         return trained
+
+    def alike(self, name: str, trained: StepResult) -> str:
+        """Whose very model it is, in words; empty: nobody's. Of those that take all rows, parameters are all that differs: judged twice, one would cost the others
+        of the error rate."""
+        if name not in _ON_ALL:
+            return ""
+        found = trained.values["parameters"]
+        twins = (
+            other
+            for other, held in self.done.items()
+            if other != name and other in _ON_ALL and held.values["parameters"] == found
+        )
+        return next((f"it is the same as {other}: tuning found the same parameters" for other in twins), "")
 
     def values(self, run: Run) -> dict[str, Any]:
         """Who was fitted; and for whoever counts what a run took (control/replay_result.py): its own time holds these trainings, or only a look at their
@@ -279,7 +294,10 @@ def _compete(
         try:
             if fitted and trainings.seconds > most:
                 raise DataError(f"half of train.time_limit has gone ({trainings.seconds:.0f} s)")
-            asked.append(_fitted(ground, fit(name), name) if fitted else _found(ground, name))
+            if fitted and (alike := trainings.alike(name, fit(name))):
+                out.append(Entrant(name=name, fitted=True, minutes=_minutes(trainings.done[name]), words=alike))
+            else:
+                asked.append(_fitted(ground, trainings.done[name], name) if fitted else _found(ground, name))
         except (CodeChanged, StoreUnavailable):
             raise  # no entrant's own fault: kept as its standing, it would be told of code and a machine that are well again
         except FlyballError as error:
@@ -296,13 +314,16 @@ def _names(ground: Ground, order: TournamentOrder) -> list[str]:
         rows_since_change=0 if order.since is None else int((event_us >= micros(order.since)).sum()),
         earlier=tuple(unit.unit.id for unit in ground.run.request.earlier),
     )  # fmt: skip
-    possible = [each for each in entrants.possible(history, order.kind) if each.strategy in order.strategies]
+    retunes = not order.chosen and Strategy.RETUNE in order.strategies
+    possible = [each for each in entrants.possible(history, order.kind, retunes=retunes) if each.strategy in order.strategies]
     if not order.chosen:
         if not takes_weights(ground.run):  # a place among the few that are trained is not given to one that cannot be
             possible = [each for each in possible if each.strategy is not Strategy.WEIGHTED]
-        return [
-            each.name for each in tournament.order(_past(ground.run), order.kind, possible, ground.run.request.spec.train.seed)
-        ]
+        # In the place of one of those that are trained, whatever helped before: it is asked for where that has stopped helping.
+        last = [each for each in possible if each.strategy is Strategy.RETUNE]
+        others = [each for each in possible if each.strategy is not Strategy.RETUNE]
+        seed, most = ground.run.request.spec.train.seed, tournament.MOST_FITS - len(last)
+        return [each.name for each in (*tournament.order(_past(ground.run), order.kind, others, seed, most), *last)]
     found = {each.strategy for each in possible}
     # What somebody asked for by name is tried in any case, and says itself what it lacks.
     span = format_duration(max(round((until - begin) / entrants.FORGET / DAY), 1) * DAY)
@@ -315,9 +336,13 @@ def _past(run: Run) -> tuple[PastTournament, ...]:
     return tuple(map(past_of, run.request.tried))
 
 
+def _minutes(trained: StepResult) -> float:
+    return round(trained.seconds / 60.0, 4)
+
+
 def _fitted(ground: Ground, trained: StepResult, name: str) -> Asked:
     answers = answers_of_trained(ground.run, trained, ground.judges.features, ground.signature)
-    entrant = Entrant(name=name, fitted=True, minutes=round(trained.seconds / 60.0, 4))
+    entrant = Entrant(name=name, fitted=True, minutes=_minutes(trained))
     return Asked(entrant, ground.losses(answers, int(trained.values["trained_until_us"])), LOSS_GAIN)
 
 
