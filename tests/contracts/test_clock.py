@@ -65,3 +65,20 @@ def test_a_machine_clock_that_stands_still_does_not_hold_a_process_up() -> None:
     machine = Machine()
     machine.clock = SystemClock(lambda: START, lambda: machine.seconds)
     assert machine.wait(10) == timedelta(hours=9.5)
+
+
+@pytest.mark.parametrize("jump", [timedelta(minutes=5), timedelta(hours=2), timedelta(days=3), timedelta(hours=-2)], ids=str)
+def test_a_clock_that_is_far_behind_catches_up_where_it_may_and_never_goes_back(jump: timedelta) -> None:
+    machine = Machine()
+    machine.wait(1)
+    machine.wrong = jump
+    far = jump >= timedelta(minutes=10)
+    before = machine.clock.now()
+    assert machine.clock.catch_up() == (jump if far else timedelta(0))
+    assert machine.clock.now() == before + (jump if far else timedelta(0))
+    assert machine.clock.catch_up() == timedelta(0)
+    assert machine.wait(1) == timedelta(hours=1 if far else 1.05 if jump > timedelta(0) else 0.95)
+
+
+def test_simulated_time_has_nothing_to_catch_up_with() -> None:
+    assert SimulatedClock(START).catch_up() == timedelta(0)

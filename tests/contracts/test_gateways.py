@@ -49,6 +49,8 @@ class AdminPort:
         """Unset: it takes a table only after this."""
         self.loaded.set()
         self.answer: tuple[int, bytes] | None = None
+        self.beside: threading.Barrier | None = None
+        """Reports once as many others are asked."""
         self.knows: str | None = None
         """The token without which it refuses; None: it takes any."""
         self.report = GatewayReport(worker=name, pid=os.getpid(), revision=None, digest=None)
@@ -61,6 +63,8 @@ class AdminPort:
                 port.tokens.add(self.headers["authorization"])
                 if self.refused():
                     return
+                if port.beside is not None:
+                    port.beside.wait(5)
                 self.say(*(port.answer or (200, codec.encode(port.report))))
 
             def do_POST(self) -> None:
@@ -307,6 +311,22 @@ def test_nobody_waits_for_a_worker_that_loads_and_it_is_not_told_again(tmp_path:
             eventually(lambda: [port.nudges for port in ports] == [1, 1, 2])
             gateways.publish(table(2))  # whoever still loads what came before is told of what comes after
             eventually(lambda: [port.nudges for port in ports] == [2, 2, 3])
+        finally:
+            for port in ports:
+                port.close()
+
+
+def test_workers_are_asked_beside_one_another(tmp_path: Path) -> None:
+    """One that hangs is waited for for seconds: one after another, three of them were a quarter of a minute."""
+    together = threading.Barrier(3)
+    with closing(HttpGateways(tmp_path, lambda: "secret", 3)) as gateways:
+        ports = [AdminPort(tmp_path, name) for name in "012"]
+        try:
+            for port in ports:
+                port.beside = together
+            assert [(report.worker, report.error) for report in gateways.observe()] == [("0", ""), ("1", ""), ("2", "")]
+            for port in ports:
+                port.beside = None
         finally:
             for port in ports:
                 port.close()

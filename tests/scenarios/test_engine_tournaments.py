@@ -356,7 +356,7 @@ def mapped_again(project: Project, days: int = 3) -> Job:
 def test_what_a_person_took_back_no_policy_releases_again_but_what_newer_rows_show(
     tmp_path: Path, do: str, restarts: bool
 ) -> None:
-    """The workshop fits the same map again until it is told of other rows, and its threshold is the same ever."""
+    """The workshop fits another map once it is told of other rows, and its threshold is the same ever: rows from before are no reason for either."""
     project = project_of(tmp_path, policy(do, cooldown="1d"))
     first = project.version(Model(wrong=0.35))
     job = mapped_again(project)
@@ -370,16 +370,20 @@ def test_what_a_person_took_back_no_policy_releases_again_but_what_newer_rows_sh
         project.restart()
     again = mapped_again(project)
     assert (again.status, again.unit) == (JobStatus.REFUSED, None)
-    why = f"it was fitted on no newer rows than {job.unit}" if do == "recalibrate" else "it would be what"
+    why = "rows that judge it are older than" if do == "recalibrate" else "it would be what"
     assert f"and is not released by itself: {why}" in again.error
     assert back.id in again.error
     assert [each.id for each in project.releases()][-1] == back.id
     assert tournaments(project)[-1].winner is None
     assert bounds.breaker_of(project.door) is None
-    if do == "recalibrate":
-        project.workshop.newer = DAY
-        later = mapped_again(project)
-        assert (later.status, later.unit not in (None, job.unit)) == (JobStatus.REGISTERED, True)
+    project.workshop.newer = DAY  # fitted on more rows, and still judged by those from before
+    later = mapped_again(project)
+    assert later.status is JobStatus.REFUSED
+    assert f"and is not released by itself: {why}" in later.error
+    project.workshop.newer = 60 * DAY
+    since = mapped_again(project)
+    assert since.status is JobStatus.REGISTERED
+    assert since.unit is not None
     assert all(decisions.replays_equal(made) for made in decisions.recorded(project.door))
     project.holds()
 
@@ -389,7 +393,7 @@ def test_what_was_taken_back_and_served_well_after_that_may_come_again(tmp_path:
     first = project.engine.shelf.unit(project.version())
     found = Evidence(name="cost_gain", value=0.1, lower=0.05, upper=0.15, alpha=0.05, n=900)
     won, at = Entrant(name="rethreshold", fitted=False, gain=found, threshold=0.42), project.clock.now()
-    held = Standings(champion=first.id, champion_loss=0.2, rows=900, since=at, until=at, alpha=0.3, entrants=(won,))
+    held = Standings(champion=first.id, champion_loss=0.2, rows=900, since=at - DAY, until=at, alpha=0.3, entrants=(won,))
     unit = altered(first, "p", threshold=0.42)
 
     def released(number: int, phase: Phase, **more: Any) -> str:

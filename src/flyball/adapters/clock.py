@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 from flyball.machine.uptime import uptime_us
 
+FAR = timedelta(minutes=10)
+"""From so much on a machine's clock that runs ahead is caught up with at once, where nothing is timed by this one."""
 SLEW = 0.05
 """Share by which time may run faster or slower until the machine's clock is met again. A phase of a release is never shorter by more than that,
 wherever a clock is set to; an hour is made up in 20."""
@@ -40,6 +42,15 @@ class SystemClock:
     def sleep(self, duration: timedelta) -> None:
         time.sleep(max(0.0, duration.total_seconds()))
 
+    def catch_up(self) -> timedelta:
+        now = self.now()
+        with self._lock:
+            ahead = self._wall() - now
+            if ahead < FAR:
+                return timedelta(0)
+            self._last += ahead
+            return ahead
+
 
 class SimulatedClock:
     """The time of a replay."""
@@ -60,6 +71,9 @@ class SimulatedClock:
     def sleep(self, duration: timedelta) -> None:
         with self._lock:
             self._now += max(duration, timedelta(0))
+
+    def catch_up(self) -> timedelta:
+        return timedelta(0)
 
     def advance_to(self, at: datetime) -> None:
         """Move on to `at`; a time that is past already changes nothing."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,11 @@ class HttpGateways:
 
     def _look(self) -> tuple[GatewayReport, ...]:
         listed = self._listed()
-        reports = {worker.worker: self._ask(worker) for worker in listed if worker.lives}
+        lives = [worker for worker in listed if worker.lives]
+        # Beside one another: one that hangs is waited for for seconds, and a scrape of this has ten for all.
+        with ThreadPoolExecutor(max(len(lives), 1)) as asking:
+            answers = asking.map(self._ask, lives) if len(lives) > 1 else map(self._ask, lives)
+            reports = {worker.worker: report for worker, report in zip(lives, answers, strict=True)}
         for worker in listed:
             reports.setdefault(worker.worker, _silent(worker.worker, worker.pid, f"process {worker.pid} has ended"))
         if not reports and not self._supervised():

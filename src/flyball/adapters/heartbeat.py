@@ -52,7 +52,9 @@ class LeaseFile:
             raise StoreUnavailable(f"{self._path}: {error.strerror or error}") from error
         if self._now is not None:
             with suppress(OSError):  # on a full disk the file's own time says that somebody lives
-                said = f"{self._now().isoformat(timespec='microseconds')} {self._uptime_us():020d}"  # as long as the one that it is written over
+                # Always as long, for it is written over the one before; and the uptime first: a moment alone, as earlier releases write it, makes no pair with
+                # what is left behind it.
+                said = f"{self._uptime_us():020d} {self._now().isoformat(timespec='microseconds')}"
                 write_over(self._path, said.encode())
 
     def age(self) -> timedelta:
@@ -63,7 +65,7 @@ class LeaseFile:
         age = timedelta(seconds=seconds)
         try:
             return (
-                max(age, self._now() - datetime.fromisoformat(self._path.read_text().partition(" ")[0]))
+                max(age, self._now() - datetime.fromisoformat(self._path.read_text().rpartition(" ")[2]))
                 if self._now is not None
                 else age
             )

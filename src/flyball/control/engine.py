@@ -24,6 +24,7 @@ from flyball.errors import Fenced, Outdated
 from flyball.records.jobs import FINISHED, Job
 from flyball.records.release import ReleaseState
 from flyball.records.unit import Unit
+from flyball.spec.fields import format_duration
 
 MOVES_PER_TICK = 6
 """A release may pass several phases in one tick (proposed, full, watching); more would be a loop that does not end."""
@@ -94,6 +95,7 @@ class Engine:
         Raises Fenced at once when a newer controller has taken over, and at the end the error of the first stage that failed.
         """
         trouble: list[Exception] = []
+        self._catch_up()
         self._forget_old_refusals()
         _try(self.releases.follow, trouble)
         whole = _try(self.observation.ingest, trouble)
@@ -114,6 +116,16 @@ class Engine:
         _try(self._apply_remedies, trouble)
         _try(partial(self.aliases.reconcile, busy=judged), trouble)
         tell_first(trouble)
+
+    def _catch_up(self) -> None:
+        """A machine that was paused for days, or began with a wrong clock, would stamp rows with it for weeks: gateways go by this clock. A release counts time, so
+        while one is under way a clock that was set is followed slowly."""
+        if self.releases.active() is None and (ahead := self.world.ports.clock.catch_up()):
+            seconds = timedelta(seconds=round(ahead.total_seconds()))
+            self.world.say(
+                "bad",
+                f"the machine's clock was set ahead of this process's: it is {format_duration(seconds)} later than was known",
+            )
 
     def _forget_old_refusals(self) -> None:
         """A round in which no write failed ends the stretch, though nothing was to be written in it."""

@@ -39,6 +39,10 @@ class Clock(Protocol):
         """Real clock: waits. Simulated clock: moves on by `duration` at once."""
         ...
 
+    def catch_up(self) -> timedelta:
+        """Move on at once to where the machine's own clock has been set, if that is far ahead, and say by how much; 0: it is not. Not while anything is timed."""
+        ...
+
 
 class Ledger(Protocol):
     """Append-only, hash-chained events; states are their projection. Safe to use from several threads and processes."""

@@ -4,8 +4,8 @@ Champion and canary are compared on equal numbers of the same period: a share th
 (Simpson's paradox). Within a minute as many of the one as of the other are taken, chosen by checksum; what is over is left out.
 
 Of a key only the first row of a release counts: a key stays on its side, so that a busy one is a single lottery ticket and not a hundred. Calls of the model are
-compared with calls of about as many rows, within a factor of two: a canary's share of a large request is a small one. And with calls of the same turn: alone,
-first or later of those that share a batch. Who is asked later finds warm what the first had to warm, and a canary of a tenth is seldom asked alone.
+compared with calls of about as many rows, within a factor of two: a canary's share of a large request is a small one. And those that shared a batch with
+such as did: who is asked later finds warm what the first had to warm. Who is first is drawn, so that of all shared ones either unit is first as often.
 
 What is kept is bounded, and never so that nothing more is: the first answers as they come, so that a plainly worse challenger is found within minutes, and then
 as many a minute as last until the steps have had their longest time, so that one that grows slow a week later is found as well.
@@ -51,13 +51,13 @@ class _Call(NamedTuple):
     tie: int
     at_us: int
     latency_us: int
-    like: tuple[int, int]
-    """Calls of one kind are compared: (its turn, in how many bits its rows are counted)."""
+    like: tuple[bool, int]
+    """Calls of one kind are compared: (whether it shared its batch, in how many bits its rows are counted)."""
 
 
 class Calls(NamedTuple):
-    """Calls of both units' models, ascending by period: in every one as many of either of each size (1 row, 2 to 3, 4 to 7, …) and turn.
-    All (n,)."""
+    """Calls of both units' models, ascending by period: in every one as many of either of each size (1 row, 2 to 3, 4 to 7, …), alone as alone and
+    shared as shared. All (n,)."""
 
     periods: Ints
     challengers: Bools
@@ -133,7 +133,7 @@ class ReleaseTally:
             key = batch.keys[place]
             rows.append(_Row(_checksum(each), batch.at_us, max(batch.scores[place]), each, _checksum(key) if key else None))
         calls = self._calls.setdefault(start, ([], []))[arm]
-        like = (batch.turn, len(batch.ids).bit_length())
+        like = (batch.turn > 0, len(batch.ids).bit_length())
         calls.append(_Call(_checksum(batch.ids[0]), batch.at_us, batch.latency_us, like))
         if len(rows) > 2 * MOST_OF_PERIOD:
             rows[:] = sorted(rows)[:MOST_OF_PERIOD]

@@ -14,18 +14,17 @@ _GOES_BACK = (Phase.ROLLING_BACK, Phase.ROLLED_BACK)
 
 def why_not(world: World, won: Entrant, unit: Unit, standings: Standings) -> str:
     """Why the winner, who would be `unit`, is not released by itself; empty: nothing speaks against it. What was fitted on rows that a release has taken back
-    says nothing new, however it was fitted; newer ones may show another map or threshold. A settled unit that a policy rolled back had lost its world and not its
-    worth: where rows that came since show it better, that world is back, and so may the unit be, by a release with all its guards."""
+    says nothing new, however it was fitted; where all rows that judge it came since, they may show it to be right now. A settled unit that
+    a policy rolled back had lost its world and not its worth: where rows that came since show it better, that world is back, and so may the unit be, by a
+    release with all its guards."""
     fitted = won.calibration is not None or won.threshold is not None
     as_it_was, policies = won.name.startswith(f"{Strategy.EARLIER}:"), _rollbacks(world)
     for other, release in _taken_back(world, unit.version):
-        if answers_alike(other, unit):
-            if as_it_was and release.cause in policies and standings.since >= release.entered_at:
-                continue
+        alike, since = answers_alike(other, unit), standings.since >= release.entered_at
+        if alike and not (since and (fitted or (as_it_was and release.cause in policies))):
             return f"it would be what {release.id} took back ({release.challenger})"
-        until = max((each.until for each in _judged(world, won.name, other.id)), default=None)
-        if fitted and until is not None and standings.until <= until:
-            return f"it was fitted on no newer rows than {release.challenger}, which {release.id} took back"
+        if fitted and not since and _judged(world, won.name, other.id):
+            return f"rows that judge it are older than {release.id}, which took back {release.challenger}"
     return ""
 
 

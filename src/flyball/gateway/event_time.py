@@ -52,7 +52,7 @@ class EventTime:
 
 def _read(said: str) -> tuple[int, int] | None:
     """(the controller's moment, uptime then); None: nothing that tells both, as of an earlier release."""
-    moment, _, uptime = said.partition(" ")
+    uptime, _, moment = said.partition(" ")
     try:
         return (datetime.fromisoformat(moment) - _EPOCH) // _MICROSECOND, int(uptime)
     except (ValueError, TypeError):

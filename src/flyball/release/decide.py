@@ -189,7 +189,7 @@ def _shadow(view: _View) -> Plan:
     if view.situation.labels < rule.min_labels and view.policy.labels == "before_full":
         so_far = f"{view.situation.labels} of {rule.min_labels}{_which_count(view)}"
         waits.append(f"for {rule.min_labels - view.situation.labels} more labels ({so_far})")
-    waits += waits_for_rows(view.situation.requests_in_phase, rule.min_requests) + _waits_for_guards(view, to_pass=True)
+    waits += waits_for_rows(view.situation.requests_in_phase, rule.min_requests or 0) + _waits_for_guards(view, to_pass=True)
     if waits:
         return _wait_or_give_up(view, "shadow", waits, rule.at_most)
     # Where labels come later, or never, it may be that nothing has passed.

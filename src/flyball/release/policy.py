@@ -27,7 +27,8 @@ class ShadowRule(msgspec.Struct, frozen=True, kw_only=True):
     min_labels: int
     share: float = 1.0
     """Of the keys."""
-    min_requests: int = 0
+    min_requests: int | msgspec.UnsetType = msgspec.UNSET
+    """Unset: none. So are the rules of before, and what people agreed to by their digest."""
 
 
 class StepRule(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,10 +119,10 @@ class ReleasePolicy(msgspec.Struct, frozen=True, kw_only=True):
         return sum((step.at_most for step in self.steps), timedelta(0))
 
 
-def _shadowed_rows(release: ReleaseSpec) -> int:
+def _shadowed_rows(release: ReleaseSpec) -> int | msgspec.UnsetType:
     """Where all traffic follows at once and no label is waited for, a handful would decide."""
     asked = release.shadow.min_requests if release.shadow is not None else None
-    return asked if asked is not None else 0 if release.steps else ROWS_BEFORE_ALL
+    return asked or msgspec.UNSET if asked is not None or release.steps else ROWS_BEFORE_ALL
 
 
 def policy_of(spec: ProjectSpec) -> ReleasePolicy:

@@ -36,7 +36,8 @@ class ShadowSpec(Section):
     at_most: Duration | None = None
     """Without a pass by then the release is given up and the champion stays. Not given: 7d, and `data.label_delay` longer."""
     min_labels: int = Field(default=200, ge=0)
-    min_requests: int | None = Field(default=None, ge=0)
+    # Not said, it is no part of what units and replays are told apart by: those of before it was there stay what they are.
+    min_requests: int | None = Field(default=None, ge=0, exclude_if=lambda said: said is None)
     """Not before the challenger scored so many rows unseen. Not given: 50 where all traffic follows at once, and none where a step does, which has its own."""
     share: Share = Field(default=1.0, gt=0.0)
     """Of the keys: so much of the traffic is answered unseen."""
@@ -73,12 +74,14 @@ class BanditSpec(Section):
 
 
 SHAPE_MARGIN = 0.1
+LATENCY_MARGIN_MS = 0.1
+"""A canary of a twentieth is asked a twentieth as often: of the same bytes it is up to 0.02 ms slower, since its caches are colder."""
 
 
 class GuardSpec(Section):
     metric: GuardMetric
     margin: Margin = 0.0
-    """How much worse the challenger may be, in the metric's own unit. Not given: 0; of a shape, 0.1."""
+    """How much worse the challenger may be, in the metric's own unit. Not given: 0; of a shape, 0.1; of a latency, 0.1 ms."""
     must: Literal["pass", "not_fail"] = "not_fail"
     """pass: promotion waits until it is shown to be within the margin; not_fail: until it is measured, and harm beyond the margin rolls back."""
     between: tuple[float, float] | None = None
@@ -94,6 +97,8 @@ class GuardSpec(Section):
             given = {**given, "between": tuple(ends)}
         if isinstance(given, dict) and str(given.get("metric")).endswith("_shape"):
             return {"margin": SHAPE_MARGIN, **given}  # any model trained anew scores a little otherwise
+        if isinstance(given, dict) and str(given.get("metric")).startswith("latency_p"):
+            return {"margin": LATENCY_MARGIN_MS, **given}
         return given
 
     @model_validator(mode="after")

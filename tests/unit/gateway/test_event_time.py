@@ -100,15 +100,24 @@ def test_without_a_controller_time_passes_as_it_does(played: Played) -> None:
     assert played.time.now_us() - before == HOURS / timedelta(microseconds=1)
 
 
+def over_what_is_said_now(played: Played, earlier: str) -> str:
+    """As a controller of an earlier release leaves it: shorter, and written over what is there."""
+    played.renew()
+    there = (played.state_dir / "lease").read_text()
+    assert len(there) > len(earlier)
+    return earlier + there[len(earlier) :]
+
+
 def test_what_was_said_before_the_machine_started_or_by_an_earlier_release_means_nothing(tmp_path: Path) -> None:
     played = Played(tmp_path)
     for said in (
         "",
         START.isoformat(),
-        f"2020-01-01T00:00:00+00:00 {10**15}",
-        "2020-01-01T00:00:00+00:00 0",
-        "2020-01-01 7",
+        f"{10**15} 2020-01-01T00:00:00+00:00",
+        "0 2020-01-01T00:00:00+00:00",
+        "7 2020-01-01",
         "x y",
+        over_what_is_said_now(played, "2020-01-01T00:00:00.000000+00:00"),
     ):
         played.machine.go_on(BEAT)
         played.renew()
