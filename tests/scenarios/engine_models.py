@@ -205,7 +205,12 @@ class Workshop:
         if "rethreshold" in order.strategies:
             gain = Evidence(name="cost_gain", value=0.1, lower=0.05, upper=0.15, alpha=0.05, n=2000)
             measured.append(Entrant(name="rethreshold", fitted=False, gain=gain, windows=10, threshold=0.42))
+        begin, later = START + self.newer, order.judged_from
+        measured = [
+            each if later.get(each.name, begin) <= begin else Entrant(name=each.name, fitted=False, words="no row judges it")
+            for each in measured
+        ]
         return Standings(
-            champion=champion.unit.id, champion_loss=judged.champion_loss, rows=2000, since=START + self.newer, until=START + timedelta(days=10) + self.newer, alpha=0.05,
+            champion=champion.unit.id, champion_loss=judged.champion_loss, rows=2000, since=begin, until=START + timedelta(days=10) + self.newer, alpha=0.05,
             entrants=tuple(measured),
         )  # fmt: skip

@@ -21,7 +21,7 @@ from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, FindingKind
 from flyball.records.jobs import Job, JobStatus
 from flyball.records.release import Phase, ReleaseState, Replayed
-from flyball.records.tournaments import Entrant, Standings, Tournament
+from flyball.records.tournaments import Entrant, Tournament
 from flyball.records.unit import Unit
 from flyball.registry.unit import altered
 
@@ -370,16 +370,14 @@ def test_what_a_person_took_back_no_policy_releases_again_but_what_newer_rows_sh
         project.restart()
     again = mapped_again(project)
     assert (again.status, again.unit) == (JobStatus.REFUSED, None)
-    why = "rows that judge it are older than" if do == "recalibrate" else "it would be what"
-    assert f"and is not released by itself: {why}" in again.error
-    assert back.id in again.error
+    assert f"{do} did not compete (no row judges it)" in again.error
     assert [each.id for each in project.releases()][-1] == back.id
     assert tournaments(project)[-1].winner is None
     assert bounds.breaker_of(project.door) is None
     project.workshop.newer = DAY  # fitted on more rows, and still judged by those from before
     later = mapped_again(project)
     assert later.status is JobStatus.REFUSED
-    assert f"and is not released by itself: {why}" in later.error
+    assert f"{do} did not compete (no row judges it)" in later.error
     project.workshop.newer = 60 * DAY
     since = mapped_again(project)
     assert since.status is JobStatus.REGISTERED
@@ -393,7 +391,6 @@ def test_what_was_taken_back_and_served_well_after_that_may_come_again(tmp_path:
     first = project.engine.shelf.unit(project.version())
     found = Evidence(name="cost_gain", value=0.1, lower=0.05, upper=0.15, alpha=0.05, n=900)
     won, at = Entrant(name="rethreshold", fitted=False, gain=found, threshold=0.42), project.clock.now()
-    held = Standings(champion=first.id, champion_loss=0.2, rows=900, since=at - DAY, until=at, alpha=0.3, entrants=(won,))
     unit = altered(first, "p", threshold=0.42)
 
     def released(number: int, phase: Phase, **more: Any) -> str:
@@ -403,14 +400,16 @@ def test_what_was_taken_back_and_served_well_after_that_may_come_again(tmp_path:
         )  # fmt: skip
         puts = (put("unit", other.id, other), put("release", state.id, state))
         project.engine.world.record(draft(at, "test.moved", f"release:{state.id}", {}, puts))
-        return taken_back.why_not(project.door, won, unit, held)
+        return taken_back.why_not(project.door, won, unit, at - DAY)
 
     assert released(11, Phase.ROLLED_BACK, superseded=True) == ""
     assert released(12, Phase.ROLLED_BACK).startswith("it would be what r-0012 took back (u")
     assert released(13, Phase.SETTLED) == ""
     assert released(14, Phase.ROLLING_BACK).startswith("it would be what r-0014 took back (u")
     newer = msgspec.structs.replace(won, threshold=0.43)
-    assert taken_back.why_not(project.door, newer, altered(first, "p", threshold=0.43), held) == ""
+    assert taken_back.why_not(project.door, newer, altered(first, "p", threshold=0.43), None) == ""
+    assert taken_back.why_not(project.door, won, unit, at) == "", "by rows that came since"
+    assert taken_back.judged_from(project.door, first.id) == {"rethreshold": at}
 
 
 @pytest.mark.parametrize("by", ["policy", "person"])
@@ -439,8 +438,7 @@ def test_a_unit_that_a_policy_rolled_back_with_its_world_comes_back_with_it(tmp_
         return
     (early,) = made_by_policies(project)
     assert early.status is JobStatus.REFUSED, "its rows are those that the policy saw"
-    assert f"earlier:{second}" in early.error
-    assert "and is not released by itself: it would be what" in early.error
+    assert f"earlier:{second} did not compete (no row judges it)" in early.error
     project.workshop.newer = gone_at + DAY - START
     project.live(5 * DAY, rows=40, until=lambda: project.champion().unit == second)
     held = tournaments(project)[-1]

@@ -27,8 +27,8 @@ _SEEN = {"growth": "improvement.growth", "excess": "improvement.excess", "rows_s
 
 
 STOPPED_HELPING = 2
-"""Tournaments in a row that trained and that nobody won, from which parameters are sought anew: at every second one after them, since one that did not help
-either costs as many trainings as it has trials."""
+"""Tournaments in a row that trained and that nobody won, from which parameters are sought anew: then at 4, 8, 16, …, since one that did not help either costs as
+many trainings as it has trials."""
 _LOST = "improvement.lost_in_a_row"
 _OF_A_LOSS = ("performance.loss_increase", "performance.estimated_increase")
 """Signals of a loss that is up, whatever finding tells of it (autopilot/signals.py)."""
@@ -154,9 +154,17 @@ def _able(rule: Rule, situation: AutopilotSituation, kind: IncidentKind | None) 
         *((Strategy.SINCE,) if situation.changed_since is None else ()),
         *((Strategy.RECALIBRATE, *TRAINS) if kind in NOT_THE_WORLD and not rule.chosen else ()),
     }
-    lost = situation.signals_by_window[-1].get(_LOST, 0)
-    retuned = (Strategy.RETUNE,) if rule.retunes and lost and lost % STOPPED_HELPING == 0 else ()
+    retuned = (Strategy.RETUNE,) if rule.retunes and retune_is_due(situation.signals_by_window[-1].get(_LOST, 0)) else ()
     return [str(strategy) for strategy in (*rule.entrants, *retuned) if strategy not in without]
+
+
+def retune_is_due(lost_in_a_row: int) -> bool:
+    """At 2, 4, 8, …
+
+    >>> [lost for lost in range(17) if retune_is_due(lost)]
+    [2, 4, 8, 16]
+    """
+    return lost_in_a_row >= STOPPED_HELPING and lost_in_a_row.bit_count() == 1
 
 
 def about(action: Action, kind: str) -> Action:
@@ -211,10 +219,11 @@ def consequence(action: Action) -> str:
 def _tried(arguments: dict[str, Any]) -> str:
     """Whoever costs no training is tried, and who was named by name; of the others as many as `tournament.order` takes."""
     strategies = arguments["strategies"]
-    drawn = [] if arguments.get("chosen") else [each for each in strategies if each in TRAINS]
+    drawn = [] if arguments.get("chosen") else [each for each in strategies if each in TRAINS and each != Strategy.RETUNE]
+    few = "one" if Strategy.RETUNE in strategies else "one or two"  # it is tried in any case, in the place of one of them
     tried = _named(arguments, [each for each in strategies if each not in drawn])
     if drawn:
-        tried.append(f"one or two of {', '.join(drawn)}" if len(drawn) > 1 else drawn[0])
+        tried.append(f"{few} of {', '.join(drawn)}" if len(drawn) > 1 else drawn[0])
     return " and ".join([", ".join(tried[:-1]), tried[-1]] if len(tried) > 1 else tried)
 
 

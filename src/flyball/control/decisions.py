@@ -16,7 +16,7 @@ from flyball.records import codec
 from flyball.records.decisions import Action, Approval, Decision, Plan
 from flyball.records.events import Draft, Put
 
-RULES = 4
+RULES = 5
 """Raised whenever a room decides otherwise or says it in other words from the same inputs; also between two commits of one version.
 Else `flyball verify` calls every ledger of the day before damaged."""
 MADE_BY = f"flyball {__version__}, rules {RULES}"

@@ -7,6 +7,7 @@ from itertools import groupby, takewhile
 import msgspec
 
 from flyball.autopilot import worth
+from flyball.autopilot.actions import retune_is_due
 from flyball.autopilot.contest import past_of
 from flyball.autopilot.entrants import TRAINS, Strategy
 from flyball.autopilot.tournament import MOST_FITS
@@ -14,12 +15,13 @@ from flyball.autopilot.worth import CostPolicy, JudgedWindow, Worth, WorthSituat
 from flyball.control import jobs, tournaments
 from flyball.control.acknowledging import taken_as_normal
 from flyball.control.world import World
+from flyball.errors import FlyballError
 from flyball.monitoring import declared
 from flyball.monitoring.reference import Baseline
 from flyball.records.findings import Finding, FindingKind, WindowSummary
-from flyball.records.jobs import Job, JobStatus
+from flyball.records.jobs import Job, JobStatus, StepResult
 from flyball.records.release import Champion, ReleaseState
-from flyball.records.tournaments import Tournament
+from flyball.records.tournaments import Entrant, Tournament
 from flyball.records.unit import Unit, Version
 
 WINDOWS = 256
@@ -59,7 +61,7 @@ def assess(
         trained_rows=known + _rows(window for window in counted if window.end <= learned),
         since_change=change is not None,
         past=tuple(past_of(each) for each in held if not each.void),
-        training_minutes=_minutes(world, held) if said.training_minute else 0.0,
+        training_minutes=_minutes(world, champion, held) if said.training_minute else 0.0,
         before=worth.differing(_tenures(world, champion, windows[-WINDOWS:], delay)),
         fault=FindingKind.DATA_QUALITY in standing,
         answers_per_label=_answers_per_label(windows),
@@ -208,11 +210,31 @@ def _rows(windows: Iterable[WindowSummary]) -> int:
     return sum(window.loss.n for window in windows if window.loss is not None)
 
 
-def _minutes(world: World, held: Sequence[Tournament]) -> float:
+def _minutes(world: World, champion: Champion, held: Sequence[Tournament]) -> float:
     """Of training, as the last tournament had it, or, before any, as the newest version's own job lets expect; 0: none is known. `held`: those that trained.
-    Who wins is fitted again, without the holdout and, where that is asked for, on all rows (adapters/steps/run.py)."""
-    taken = [each.minutes for each in held[-1].standings.entrants if each.fitted] if held else _foreseen_minutes(world)
-    return sum(taken) + (1 + (world.spec.evaluate.refit is not False)) * max(taken, default=0.0)
+    Who wins is fitted again, without the holdout and, where that is asked for, on all rows (adapters/steps/run.py). Seeking parameters anew is paid where it
+    is due, and not for ever after."""
+    plain = ([each.minutes for each in one.standings.entrants if each.fitted and not _sought(each)] for one in reversed(held))
+    taken = next(filter(None, plain), None) or _foreseen_minutes(world)
+    once, tuning = max(taken, default=0.0), world.spec.train.tuning
+    improves = (policy.do.action == "improve" and policy.do.entrants is None for policy in world.spec.policies)
+    anew = 0.0
+    if tuning is not None and any(improves) and retune_is_due(tournaments.lost_in_a_row(world, champion)):
+        before = (each.minutes for one in reversed(held) for each in one.standings.entrants if _sought(each))
+        anew = next(before, (1 + tuning.trials) * once)
+    return sum(taken) + anew + (1 + (world.spec.evaluate.refit is not False)) * once
+
+
+def _sought(entrant: Entrant) -> bool:
+    return entrant.name == Strategy.RETUNE and entrant.fitted
+
+
+def _results(world: World, job: Job) -> tuple[StepResult, ...]:
+    """None of one whose files cannot be read: a price that is not known keeps no signal from being told."""
+    try:
+        return tuple(jobs.observed(world, job).results)
+    except FlyballError:
+        return ()
 
 
 def _foreseen_minutes(world: World) -> list[float]:
@@ -220,7 +242,7 @@ def _foreseen_minutes(world: World) -> list[float]:
     found = (
         job for job in reversed(world.by_last_event("job", Job)) if job.status is JobStatus.REGISTERED and tournaments.trains(job)
     )
-    results = (result for job in found for result in jobs.observed(world, job).results if result.step == "train")
+    results = (result for job in found for result in _results(world, job) if result.step == "train")
     trained = next(results, None)
     if trained is None:
         return []

@@ -271,7 +271,7 @@ class Remedies:
         if todo.action.kind == "retrain":
             overrides: dict[str, Any] = {name: said[name] for name in ("history", "since") if name in said}
         else:
-            overrides = tournaments.overrides_of(todo.action)
+            overrides = tournaments.overrides_of(self._world, todo.action)
         job = jobs.request(self._world, todo.decision, overrides=overrides, key=key)
         return _Came(f"job {job.id} was asked for")
 

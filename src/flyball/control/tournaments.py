@@ -34,7 +34,7 @@ REMEMBERED = 20
 """Tournaments that trained and say what helped before; older ones have aged to nothing (autopilot/tournament.py)."""
 
 
-def overrides_of(action: Action) -> dict[str, Any]:
+def overrides_of(world: World, action: Action) -> dict[str, Any]:
     """Of the job that holds it."""
     said = action.arguments
     since = said.get("since")
@@ -42,7 +42,7 @@ def overrides_of(action: Action) -> dict[str, Any]:
         champion=str(said["champion"]), strategies=tuple(said["strategies"]), chosen=bool(said.get("chosen")),
         earlier=tuple(said.get("earlier", ())), since=None if since is None else datetime.fromisoformat(since),
         kind=IncidentKind(said["kind"]) if "kind" in said else None, growth=float(said.get("growth", 0.0)), excess=float(said.get("excess", 0.0)),
-        rows_since=int(said.get("rows_since", 0)),
+        rows_since=int(said.get("rows_since", 0)), judged_from=taken_back.judged_from(world, str(said["champion"])),
     )  # fmt: skip
     return {STEP: codec.plain(order)}
 
@@ -117,19 +117,18 @@ def remembered(world: World, job: Job | None = None) -> tuple[Tournament, ...]:
 
 
 def lost_in_a_row(world: World, champion: Champion) -> int:
-    """The newest that trained and that nobody won, beside whatever unit of the champion's version: under another one training has helped, or a person knew better.
-    One that was void could be won by nobody, and is none of them."""
+    """The newest that trained and in which nobody was better, or whoever was came to nothing, beside whatever unit of the champion's version: under another one
+    training has helped, or a person knew better. One that was void could be won by nobody, and is none of them."""
 
     def version(name: str) -> int | str:
         unit = world.get("unit", name, Unit)
         return name if unit is None else unit.version
 
-    held = sorted(
-        (each for each in world.all("tournament", Tournament) if trained(each) and not each.void),
-        key=lambda each: (each.at, each.job),
-    )
-    own = version(champion.unit)
-    return len(list(takewhile(lambda each: each.winner is None and version(each.standings.champion) == own, reversed(held))))
+    def lost(held: Tournament) -> bool:
+        return held.in_vain or winner(held.standings) is None
+
+    held, own = [each for each in remembered(world) if not each.void], version(champion.unit)
+    return len(list(takewhile(lambda each: lost(each) and version(each.standings.champion) == own, reversed(held))))
 
 
 def _with_what_it_brought(held: Tournament, gain: float, old_loss: float | None) -> Tournament:
@@ -193,8 +192,9 @@ def conclude(world: World, job: Job, report: JobReport) -> Job:
     held = next(result for result in reversed(report.results) if result.step == STEP)
     standings = codec.revive(held.values["standings"], Standings)
     champion, now = world.get("champion", job.model, Champion), world.now()
-    best = winner(standings)
-    again = "" if best is None or best.fitted else taken_back.why_not(world, best, _unit_of(world, best, standings), standings)
+    best, order = winner(standings), order_of(job)
+    since = order.judged_from.get(best.name) if order is not None and best is not None else None
+    again = "" if best is None or best.fitted else taken_back.why_not(world, best, _unit_of(world, best, standings), since)
     situation = ContestSituation(job=job.id, champion=champion.unit if champion else None, standings=standings, taken_back=again)
     inputs = (situation, ContestPolicy(), now)
     plan = decisions.decide("tournament", *inputs)
@@ -208,7 +208,6 @@ def conclude(world: World, job: Job, report: JobReport) -> Job:
         moved = msgspec.structs.replace(job, status=JobStatus.REGISTERED, version=unit.version, unit=unit.id)
     puts = (put("unit", unit.id, unit),) if unit is not None else ()
     made = decisions.prepare(world, "tournament", inputs, plan, (put("job", job.id, moved), *puts))
-    order = order_of(job)
     over = Tournament(
         job=job.id, decision=made.decision.id, cause=job.cause, model=job.model, at=now, standings=standings, kind=order.kind if order else None,
         growth=order.growth if order else 0.0, excess=order.excess if order else 0.0, rows_since=order.rows_since if order else 0, winner=won.name if won else None,

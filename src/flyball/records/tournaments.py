@@ -22,6 +22,8 @@ class TournamentOrder(msgspec.Struct, frozen=True, kw_only=True):
     """Verified units, oldest first."""
     since: datetime | None = None
     """When what is to be mended began; None: unknown."""
+    judged_from: dict[str, datetime] = {}
+    """Entrant (`earlier:UNIT`, `recalibrate`, `rethreshold`) → when a release took back what it would be or was: later rows alone judge it."""
     kind: IncidentKind | None = None
     """Of what is to be mended; None: nothing has happened, there are only more rows."""
     growth: float = 0.0

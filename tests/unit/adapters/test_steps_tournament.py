@@ -24,6 +24,7 @@ from flyball.records import codec
 from flyball.records.jobs import Progress, StepResult
 from flyball.records.maps import ClassMap, ScoreMap, ValueMap
 from flyball.records.tournaments import Entrant, Standings, Tournament, TournamentOrder
+from flyball.spec.train import TuningSpec
 
 
 def _held(results: tuple[StepResult, ...]) -> dict[str, Any]:
@@ -205,7 +206,7 @@ def test_a_disk_that_takes_nothing_is_no_entrants_fault(tmp_path: Path, monkeypa
     def full(*_: object) -> StepResult:
         raise StoreUnavailable("the step train could not be written: No space left on device")
 
-    monkeypatch.setattr("flyball.adapters.steps.tournament.train", full)
+    monkeypatch.setattr("flyball.adapters.steps.trainings.train", full)
     with pytest.raises(StoreUnavailable):
         town.held("all", "recalibrate")
 
@@ -304,3 +305,35 @@ def test_who_found_the_parameters_of_another_is_not_judged_twice(tmp_path: Path)
     found = entrants_of(town.held("all", "recalibrate", "retune"))
     assert (found["all"].gain is not None, found["retune"].gain) == (True, None)
     assert found["retune"].words == "it is the same as all: tuning found the same parameters"
+
+
+def test_what_a_release_took_back_is_judged_by_rows_that_came_since_alone(tmp_path: Path) -> None:
+    town = Town(tmp_path / "p", "level")
+    town.earlier = (
+        served(Path(town.champion.package), calibration=ScoreMap(method="platt", scores=(0.0, 1.0), answers=(0.2, 0.8), rows=1)),
+    )
+    names, earlier = ("recalibrate", "rethreshold", "earlier"), f"earlier:{town.earlier[0].unit.id}"
+    order = {"earlier": (town.earlier[0].unit.id,)}
+    before = entrants_of(town.held(*names, **order))
+    assert {before[each].gain is not None for each in names} == {True}
+    since = START + timedelta(days=113)
+    told = {earlier: since, "recalibrate": since}  # by entrants' whole names
+    after = entrants_of(town.held(*names, **order, judged_from=told))
+    assert after["rethreshold"].gain == before["rethreshold"].gain
+    for each in ("earlier", "recalibrate"):
+        assert 0 < after[each].gain.n < before[each].gain.n
+    never = entrants_of(town.held(*names, **order, judged_from=dict.fromkeys(told, START + timedelta(days=DAYS))))
+    assert {never[each].gain for each in ("earlier", "recalibrate")} == {None}
+    assert {never[each].words.partition(":")[0] for each in ("earlier", "recalibrate")} == {"no row judges it"}
+
+
+def test_parameters_are_not_sought_where_the_job_would_end_before(tmp_path: Path) -> None:
+    slow = LOGISTIC.replace("return make_pipeline(prepare", "import time; time.sleep(0.3)\n    return make_pipeline(prepare")
+    tuning = {"trials": 900, "space": {"C": [0.1, 10.0]}}
+    town = Town(tmp_path / "p", "concept", slow, train={"entrypoint": "pipeline:train", "time_limit": "2m"})
+    town.spec = town.spec.model_copy(update={"train": town.spec.train.model_copy(update={"tuning": TuningSpec(**tuning)})})
+    found = entrants_of(town.held("all", "retune", chosen=False))
+    assert found["all"].gain is not None
+    assert found["retune"].gain is None
+    assert "900 trials of" in found["retune"].words
+    assert "would not be done within train.time_limit (120 s)" in found["retune"].words

@@ -21,7 +21,7 @@ from flyball.release.policy import GuardRule, ReleasePolicy, ShadowRule, StepRul
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
-RULES = 4
+RULES = 5
 DIGESTS = {
     "autopilot": "3b2e7ef28e19ee51205739a3f18766db5d3d441b335b4e660cba555a7fc6f39b",
     "gates": "03336bd48c886cafde80dda9466f44f13f36e029f81268f201b05256f146ad2b",

@@ -139,8 +139,11 @@ def test_tournaments_that_trained_and_nobody_won_count_since_the_last_that_someb
     ]
     world.record(draft(AT, "test", "model:shop", {}, [put("unit", each.id, each) for each in units]))
 
-    def held(day: int, champion: str, *, winner: str | None = None, fitted: bool = True, void: bool = False) -> None:
-        entrants = (Entrant(name="all" if fitted else "recalibrate", fitted=fitted, gain=GAIN),)
+    def held(
+        day: int, champion: str, *, winner: str | None = None, fitted: bool = True, void: bool = False, barred: bool = False
+    ) -> None:
+        gain = GAIN if winner is not None or barred else msgspec.structs.replace(GAIN, lower=-0.1)
+        entrants = (Entrant(name="all" if fitted else "recalibrate", fitted=fitted, gain=gain),)
         standings = Standings(champion=champion, champion_loss=0.2, rows=900, since=AT, until=AT, alpha=0.3, entrants=entrants)
         over = Tournament(
             job=f"j-{day:04d}", decision="d-1", cause="d-0", model="shop", at=AT + timedelta(days=day), standings=standings,
@@ -164,3 +167,9 @@ def test_tournaments_that_trained_and_nobody_won_count_since_the_last_that_someb
     assert lost("u3") == 0, "another version"
     held(7, "u3")
     assert (lost("u3"), lost()) == (1, 0)
+    held(8, "u1", barred=True)
+    assert lost() == 0, "somebody was better, and not released by itself"
+    held(9, "u1", winner="all")
+    refused = Job(id="j-0009", model="shop", requested_at=AT, as_of=AT, cause="d-0", status=JobStatus.REFUSED)
+    world.record(draft(AT, "job.refused", "job:j-0009", {}, (put("job", "j-0009", refused),)))
+    assert lost() == 1, "its winner came to nothing"

@@ -4,7 +4,6 @@ Everybody shares the snapshot and its validation. What an entrant was fitted on 
 compete is told with its reason and keeps no other from competing.
 """
 
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -22,7 +21,8 @@ from flyball.adapters.steps.evaluate import answers_of, answers_of_trained
 from flyball.adapters.steps.mended import LEAST_ROWS, mapped, thresholded
 from flyball.adapters.steps.recipes import PLAIN, Recipe
 from flyball.adapters.steps.situation import Rows, Run, divided, read_rows
-from flyball.adapters.steps.train import digest_at, takes_weights, train
+from flyball.adapters.steps.train import digest_at, takes_weights
+from flyball.adapters.steps.trainings import Trainings, refuse_longer
 from flyball.autopilot import entrants, tournament
 from flyball.autopilot.contest import COST_GAIN, LOSS_GAIN, past_of, winner
 from flyball.autopilot.entrants import History, Strategy
@@ -42,12 +42,10 @@ from flyball.spec.fields import format_duration, parse_duration
 from flyball.stats.losses import bounded_loss, wrong_costs
 
 STEP = "tournament"
-CODE_VERSION = 8
+CODE_VERSION = 9
 DAY = timedelta(days=1)
 
 Floats = NDArray[np.float64]
-_ON_ALL = (Strategy.ALL, Strategy.RETUNE)
-"""Entrants that are fitted on all rows, each weighing the same."""
 
 
 class Asked(NamedTuple):
@@ -57,57 +55,6 @@ class Asked(NamedTuple):
     costs: Floats
     of: str
     """`loss_gain` or `cost_gain`."""
-
-
-class Trainings:
-    """Of one tournament. What a training cost is what it took where it was really done: not what its result from the cache took, nor what was waited for another
-    run that did it. So the same tournament comes to the same limits and figures wherever its trainings were done first."""
-
-    def __init__(self) -> None:
-        self.done: dict[str, StepResult] = {}
-        """Entrant → its `train` step."""
-        self.waited_seconds = 0.0
-        """Of this run's own time: until they were there."""
-        self._failed_seconds = 0.0
-
-    @property
-    def seconds(self) -> float:
-        """Those that failed are not kept by anybody, and count as they were here."""
-        return sum(step.seconds for step in self.done.values()) + self._failed_seconds
-
-    def hold(self, ground: "Ground", keys: dict[str, str], validated: StepResult, name: str) -> StepResult:
-        """Raises FlyballError."""
-        began = time.perf_counter()
-        try:
-            trained = train(ground.run, keys, validated, recipe_of(ground.run, name))
-        except FlyballError:
-            self._failed_seconds += time.perf_counter() - began
-            raise
-        self.waited_seconds += time.perf_counter() - began
-        self.done[name] = trained
-        return trained
-
-    def alike(self, name: str, trained: StepResult) -> str:
-        """Whose very model it is, in words; empty: nobody's. Of those that take all rows, parameters are all that differs: judged twice, one would cost the others
-        of the error rate."""
-        if name not in _ON_ALL:
-            return ""
-        found = trained.values["parameters"]
-        twins = (
-            other
-            for other, held in self.done.items()
-            if other != name and other in _ON_ALL and held.values["parameters"] == found
-        )
-        return next((f"it is the same as {other}: tuning found the same parameters" for other in twins), "")
-
-    def values(self, run: Run) -> dict[str, Any]:
-        """Who was fitted; and for whoever counts what a run took (control/replay_result.py): its own time holds these trainings, or only a look at their
-        results."""
-        trained = [
-            {"entrant": name, "key": step.key, "seconds": step.seconds, "estimator_digest": digest_at(run, step.step, step.key)}
-            for name, step in self.done.items()
-        ]
-        return {"trained": trained, "waited_seconds": round(self.waited_seconds, 3)}
 
 
 class Ground(NamedTuple):
@@ -127,6 +74,8 @@ class Ground(NamedTuple):
     """The champion's, to the rows that judge."""
     since_us: int | None
     """When what is to be mended began; None: unknown."""
+    from_us: dict[str, int]
+    """Entrant → until when rows do not judge it, since a release took it back."""
 
     def fresh(self) -> Rows:
         """What the champion was not fitted on and nobody is judged by; since the change alone, where there are enough of them."""
@@ -159,7 +108,9 @@ def hold(apart: Apart, keys: dict[str, str], validated: StepResult, order: Tourn
 
     def work(_: Path) -> dict[str, Any]:
         ground, trainings = _ground(apart, validated, order), Trainings()
-        asked, out = _compete(ground, order, lambda name: trainings.hold(ground, keys, validated, name), trainings)
+        asked, out = _compete(
+            ground, order, lambda name: trainings.hold(run, keys, validated, (name, recipe_of(run, name))), trainings
+        )
         refuse_change(run.request.project_dir, run.surroundings)
         return {"standings": codec.plain(standings(ground, asked, out, tournament.ALPHA)), **trainings.values(run)}
 
@@ -265,7 +216,13 @@ def _ground(apart: Apart, validated: StepResult, order: TournamentOrder) -> Grou
     answers = answers_of(run, champion, judges.features, signature)
     since_us = None if order.since is None else micros(order.since)
     newest = judges.event_us >= kept.event_us.min()
-    return Ground(run, signature, before, judges, newest, _scale(champion, signature, before), champion, answers, since_us)
+    return Ground(
+        run, signature, before, judges, newest, _scale(champion, signature, before), champion, answers, since_us, _from_us(order)
+    )
+
+
+def _from_us(order: TournamentOrder) -> dict[str, int]:
+    return {name: micros(moment) for name, moment in order.judged_from.items()}
 
 
 def _scale(champion: ServedUnit, signature: Signature, before: Rows) -> float:
@@ -294,6 +251,8 @@ def _compete(
         try:
             if fitted and trainings.seconds > most:
                 raise DataError(f"half of train.time_limit has gone ({trainings.seconds:.0f} s)")
+            if name == Strategy.RETUNE and not order.chosen:
+                refuse_longer(ground.run, trainings)
             if fitted and (alike := trainings.alike(name, fit(name))):
                 out.append(Entrant(name=name, fitted=True, minutes=_minutes(trainings.done[name]), words=alike))
             else:
@@ -352,7 +311,11 @@ def _found(ground: Ground, name: str) -> Asked:
     if entrant.strategy is Strategy.EARLIER:
         (unit,) = [each for each in ground.run.request.earlier if each.unit.id == entrant.detail]
         answers = answers_of(ground.run, unit, ground.judges.features, ground.signature)
-        return Asked(Entrant(name=name, fitted=False), ground.losses(answers, fitted_until_us(unit)), LOSS_GAIN)
+        return Asked(
+            Entrant(name=name, fitted=False),
+            ground.losses(answers, max(fitted_until_us(unit), ground.from_us.get(name, -1))),
+            LOSS_GAIN,
+        )
     if entrant.strategy is Strategy.RECALIBRATE:
         return _recalibrated(ground, name)
     if ground.signature.task != "binary":
@@ -362,7 +325,7 @@ def _found(ground: Ground, name: str) -> Asked:
         answers_of(ground.run, ground.champion, fresh.features, ground.signature)[:, 0] if fresh.labels.size else np.zeros(0)
     )
     threshold = thresholded(answered, fresh.labels, ground.run.threshold)
-    costs = ground.wrong(threshold, int(fresh.event_us.max(initial=-1)))
+    costs = ground.wrong(threshold, max(int(fresh.event_us.max(initial=-1)), ground.from_us.get(name, -1)))
     return Asked(Entrant(name=name, fitted=False, threshold=threshold), costs, COST_GAIN)
 
 
@@ -375,7 +338,7 @@ def _recalibrated(ground: Ground, name: str) -> Asked:
     judged = ground.answers if unit.calibration is None else answers_of(run, bare, ground.judges.features, signature)
     learned_us = int(fresh.event_us.max(initial=0))
     found = mapped(signature.task, scores, fresh.labels, moment(learned_us))
-    losses = ground.losses(found.of(judged), max(fitted_until_us(ground.champion), learned_us))
+    losses = ground.losses(found.of(judged), max(fitted_until_us(ground.champion), learned_us, ground.from_us.get(name, -1)))
     if run.refits:
         everything = fresh.followed_by(ground.judges.where(ground.newest))
         until = moment(int(everything.event_us.max()))
