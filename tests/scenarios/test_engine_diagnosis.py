@@ -13,7 +13,8 @@ from rich.console import Console
 from flyball.autopilot import diagnosis
 from flyball.autopilot.case import Case
 from flyball.cli import tell_findings, tell_status
-from flyball.control import diagnoses, findings, incidents, queries
+from flyball.control import diagnoses, diagnosing, findings, incidents, queries
+from flyball.control.effects import COST
 from flyball.control.standing import puts_of
 from flyball.control.world import draft, put
 from flyball.records import codec
@@ -193,6 +194,8 @@ def test_a_release_that_was_measured_to_better_the_loss_is_not_blamed_for_the_ne
     world.record(draft(project.clock.now(), "effect.realised", "effect:r", {}, (put("effect", champion.release, effect),)))
     project.turned = 0.5
     rivals = {each.kind: each for each in told(project).hypotheses}
-    words = "on 900 rows that both answered this champion lost 0.2000 less a row than the unit before"
+    words = "on 900 rows that both answered the loss of this champion is 0.2000 a row less than that of the unit before"
     assert words in rivals[IncidentKind.BAD_RELEASE].speaks_against
+    of_a_threshold = msgspec.structs.replace(effect, realised=msgspec.structs.replace(gain, name=COST))
+    assert "the cost of wrong answers of this champion is 0.2000 a row less" in diagnosing._brought(of_a_threshold, champion.unit)
     project.holds()

@@ -1,5 +1,7 @@
 """What is told of the window in which a unit takes over: which of its rows users got another's answer to, and whose it is."""
 
+import re
+
 import numpy as np
 import pytest
 from engine_world import DAY, Project, spec_of
@@ -8,6 +10,7 @@ from flyball.control.replay_diary import Diary
 from flyball.control.replay_position import Sent
 from flyball.control.window_words import labelled
 from flyball.control.world import micros
+from flyball.stats.metrics import METRICS
 
 RELEASE = {"shadow": {"at_least": "12h", "at_most": "4d", "min_labels": 60}, "steps": [], "watch": "2d", "margin": 0.3}
 
@@ -24,7 +27,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def told(project: Project) -> str:
-    Diary(project.engine, "log_loss").day(project.clock.now(), Sent(), Sent())
+    Diary(project.engine, ("log_loss",)).day(project.clock.now(), Sent(), Sent())
     return project.said[-1][1]
 
 
@@ -49,3 +52,11 @@ def test_a_window_says_which_of_its_rows_were_scored_in_shadow_and_the_diary_who
 def test_a_window_that_waits_counts_its_own_labels(project: Project) -> None:
     for window in project.windows():
         assert window.labels <= window.predictions or window.mature
+
+
+def test_of_windows_that_do_not_measure_the_reports_metric_the_diary_tells_the_tasks_next(project: Project) -> None:
+    """Two classes are led by roc_auc where no primary metric is declared, and windows measure what `evaluate.metrics` lists alone."""
+    mature = [window for window in project.windows() if window.mature]
+    lacking = next(name for name in METRICS if name not in mature[0].metrics)
+    Diary(project.engine, (lacking, "roc_auc", "log_loss")).day(project.clock.now(), Sent(), Sent())
+    assert re.search(r"  roc_auc \d\.\d{3} on \d\d-\d\d ", project.said[-1][1]), project.said[-1][1]

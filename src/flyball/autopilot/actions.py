@@ -124,9 +124,8 @@ def _entrants(rule: Rule, situation: AutopilotSituation, incidents: tuple[int, .
         found["kind"] = kind.value
     if "earlier" in asked:
         found["earlier"] = list(situation.earlier)
-    if (
-        situation.changed_since is not None
-    ):  # maps and thresholds learn from the rows since then, too, and not from two worlds at once
+    # Maps and thresholds learn from the rows since then, too, and not from two worlds at once.
+    if situation.changed_since is not None:
         found["since"] = situation.changed_since.isoformat()
     return found
 

@@ -92,7 +92,7 @@ class AutopilotSituation(msgspec.Struct, frozen=True, kw_only=True):
     earlier: tuple[str, ...] = ()
     """Units that answer otherwise than the champion, newest last: verified ones, and settled ones that a policy rolled back."""
     changed_since: datetime | None = None
-    """When what the newest finding tells of began; None: none says."""
+    """When the change began of which the newest finding of the model tells, or the rise of the loss; None: nothing says."""
     data_faults: tuple[int, ...] = ()
     """Numbers of the findings that say that the data are faulty, as far as they stand."""
     stopped_since: datetime | None = None

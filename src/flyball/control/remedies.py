@@ -29,7 +29,9 @@ from flyball.records.release import Champion
 FINDINGS_TOLD, LONGEST_TOLD = 3, 200
 """In a notification: how many of the standing findings, and characters of each."""
 
-
+_OF_NO_MODEL = frozenset({FindingKind.OPERATIONS, FindingKind.SERVING, FindingKind.DATA_QUALITY})
+"""Findings that say nothing of whether the model is still right."""
+_OF_DRIFT = frozenset({FindingKind.FEATURE_DRIFT, FindingKind.PREDICTION_DRIFT, FindingKind.JOINT_DRIFT})
 APPROVED = ".approved"
 """Behind the question's id: what a person said yes to."""
 REPLAY_LOOKS = timedelta(hours=1)
@@ -346,10 +348,13 @@ def _data_faults(told: Sequence[Finding]) -> tuple[int, ...]:
 
 
 def _changed_since(told: Sequence[Finding], mine: Sequence[SignalsAt]) -> datetime | None:
-    """As the newest finding that stands says; of a rise that none tells of, such as one under the champion before, since it began."""
-    newest = sorted(told, key=lambda each: each.number, reverse=True)
-    risen = mine[-1].risen_since if mine else None
-    return next((each.changed_since for each in newest if each.changed_since is not None), risen)
+    """As the newest finding that stands says, one of the loss or the concept before one of drift, which may cost nothing; of a rise that none tells of, such as one
+    under the champion before, since it began. Since when a service is slow, or refuses rows, is no time from which on a model could learn."""
+    dated = [each for each in told if each.changed_since is not None and each.kind not in _OF_NO_MODEL]
+    newest = max(dated, key=lambda each: (each.kind not in _OF_DRIFT, each.number), default=None)
+    if newest is not None:
+        return newest.changed_since
+    return mine[-1].risen_since if mine else None
 
 
 def _puts_of(world: World, decision: Decision, planned: tuple[int, Action], *, asked_before: bool) -> tuple[Put, ...]:

@@ -12,10 +12,10 @@ from flyball.records.findings import WindowSummary
 class Diary:
     """Keeps no figures from day to day: a replay that goes on tells what one that was not interrupted tells."""
 
-    def __init__(self, engine: Engine, metric: str) -> None:
-        """`metric`: the report's."""
+    def __init__(self, engine: Engine, metrics: tuple[str, ...]) -> None:
+        """`metrics`: the report's, its own first; of windows that do not measure that one the next is told."""
         self._engine = engine
-        self._metric = metric
+        self._metrics = metrics
         self._read = 0
         """Events up to here."""
 
@@ -52,9 +52,11 @@ class Diary:
             return "no mature labels yet"
         own = champion.unit if champion is not None else ""
         newest = max(mature, key=lambda window: (window.start, window.unit == own))
-        name, evidence = self._metric, newest.metrics.get(self._metric)
+        # Windows measure what `evaluate.metrics` lists alone.
+        name = next(each for each in (*self._metrics, *newest.metrics) if each in newest.metrics)
+        evidence = newest.metrics[name]
         whose = "" if newest.unit == own else f" of {unit_names(world).get(newest.unit, newest.unit)}"
-        if evidence is None or evidence.value is None:
+        if evidence.value is None:
             return f"{name} not measurable on {newest.start:%m-%d}{whose}"
         rows = labelled(newest) if newest.shadow else f"{labelled(newest)}/{newest.predictions} labels"
         return f"{name} {evidence.value:.3f} on {newest.start:%m-%d}{whose} ({rows})"

@@ -40,7 +40,9 @@ class Answers(NamedTuple):
     decided: npt.NDArray[
         np.float64
     ]  # (n, n_scores) what DECIDED metrics are of: for two classes 1 or 0, at whichever threshold it was
-    units: npt.NDArray[Any]  # (n,) who answered the governed rows: of both models the same rows are ranked by themselves
+    units: npt.NDArray[
+        np.unsignedinteger[Any]
+    ]  # (n,) who answered the governed rows, in numbers: of both models the same rows are ranked alone
 
 
 def spans_of(times: pl.Series, calendar: Calendar, timezone: str) -> pl.Series:
@@ -54,13 +56,15 @@ def performance(task: Task, metrics: tuple[str, ...], answers: Answers, alpha: f
     scores, labels, errors = answers.scores, answers.labels, None
     if task != "regression" or scale is not None:
         errors = round(float(bounded_loss(task, scores, labels.astype(np.float64), scale).sum()), 6)
-    found: dict[str, float | None] = {
-        name: measure(name, task, answers.decided if name in DECIDED else scores, labels) for name in metrics
-    }
-    if task == "binary" and "roc_auc" in found and min(np.bincount(labels.astype(np.int64), minlength=2)) >= 2:
+    found: dict[str, float | None] = {}
+    if task == "binary" and "roc_auc" in metrics and min(np.bincount(labels.astype(np.int64), minlength=2)) >= 2:
         found["roc_auc"], found["lower"], found["upper"] = roc_auc_interval(labels, scores, alpha)
+    for name in metrics:
+        if name not in found:
+            found[name] = measure(name, task, answers.decided if name in DECIDED else scores, labels)
     if metrics[0] in RANKINGS:
-        found[BY_UNIT] = _by_unit(metrics[0], task, answers)
+        one = labels.size > 0 and bool((answers.units == answers.units[0]).all())
+        found[BY_UNIT] = found[metrics[0]] if one else _by_unit(metrics[0], task, answers)
     # Their last bits hang on the order of rows: policies that answered alike would differ by them.
     short = {name: None if value is None else float(f"{value:.10g}") for name, value in found.items()}
     return Performance(**short, errors=errors)
@@ -80,7 +84,7 @@ def figures_by(
     calendar: Calendar, task: Task, outcomes: Outcomes, timezone: str, alpha: float = 0.05, metrics: tuple[str, ...] = ()
 ) -> tuple[Span, ...]:
     """Both models span by span, in order of time. `metrics`: as `replay_metrics.measured` has them; empty: the task's."""
-    told, units = metrics or BY_TASK[task], outcomes.units.to_numpy()
+    told, units = metrics or BY_TASK[task], outcomes.units.rank("dense").to_numpy()
     alone = Answers(outcomes.alone, outcomes.labels, _decided(task, outcomes.alone, outcomes.alone_threshold), units)
     shown = HALF if outcomes.thresholds is None else outcomes.thresholds
     governed = Answers(outcomes.governed, outcomes.labels, _decided(task, outcomes.governed, shown), units)

@@ -61,22 +61,27 @@ def trains(job: Job) -> bool:
 
 def earlier_units(world: World, champion: Champion | None) -> tuple[str, ...]:
     """Verified units, and settled ones that a policy rolled back, that answer otherwise than the champion and than one another, newest last; of a version as it is
-    one, of its maps the newest. What guards or a person took back is none of them."""
+    one, of its maps the newest, at the declared threshold where there is one: another was chosen for the world of then. What guards or a person took back is none of
+    them."""
     now = world.get("unit", champion.unit, Unit) if champion is not None else None
     if champion is None or now is None:
         return ()
-    found: dict[tuple[str, bool], str] = {}
+    found: dict[tuple[str, bool], Unit] = {}
+    declared = (None, threshold_of(world, binary=True))
     last = {release.challenger: place for place, release in enumerate(world.all("release", ReleaseState))}
     known = dict.fromkeys((*champion.verified, *taken_back.by_policies(world)))
     for name in sorted(known, key=lambda each: last.get(each, -1), reverse=True):
         unit = world.get("unit", name, Unit)
-        if unit is not None and _answers(unit) != _answers(now):
-            found.setdefault(_answers(unit), unit.id)
-    return tuple(reversed([*found.values()][:MOST_EARLIER]))
+        if unit is None or _answers(unit) == _answers(now):
+            continue
+        newest = found.setdefault(_answers(unit), unit)
+        if newest.threshold not in declared and unit.threshold in declared:
+            found[_answers(unit)] = unit
+    return tuple(reversed([unit.id for unit in found.values()][:MOST_EARLIER]))
 
 
 def _answers(unit: Unit) -> tuple[str, bool]:
-    """An older map of the same version has nothing that another recalibration would not find."""
+    """An older map of the same version has nothing that another recalibration would not find, nor has another threshold, which changes no score."""
     return unit.manifest_digest, unit.calibration is not None
 
 
@@ -132,8 +137,8 @@ def lost_in_a_row(world: World, champion: Champion) -> int:
 
 
 def _with_what_it_brought(held: Tournament, gain: float, old_loss: float | None) -> Tournament:
-    """Relative to what the champion lost on the same rows: a number's losses are told in another unit in the standings (the spread of labels then), and the
-    world may have moved. `old_loss` None: an effect of an earlier Flyball, which does not say."""
+    """Relative to what the champion lost on the same rows: the world may have moved since the standings, and those of an earlier Flyball tell a number's losses in
+    another unit (the spread of labels then). `old_loss` None: an effect of an earlier Flyball, which does not say."""
     loss = held.standings.champion_loss if old_loss is None else old_loss
     return msgspec.structs.replace(held, realised=gain / max(loss, LEAST_RISK))
 

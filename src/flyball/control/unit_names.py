@@ -34,5 +34,11 @@ def _name(unit: Unit, declared: float | None) -> str:
         until = unit.calibration.until
         parts.append("map" if until is None else f"map of {until:%Y-%m-%d}")
     if unit.threshold is not None and unit.threshold != declared:
-        parts.append(f"threshold {unit.threshold:.2g}")
+        parts.append(f"threshold {_short(unit.threshold)}")
     return f"v{unit.version} ({', '.join(parts)})" if parts else f"v{unit.version}"
+
+
+def _short(threshold: float) -> str:
+    """In three digits; in as many more as it takes where those would be a threshold that lets everything through, or nothing."""
+    told = (f"{threshold:.{digits}g}" for digits in range(3, 18))
+    return next(words for words in told if float(words) == threshold or float(words) not in {0.0, 1.0})

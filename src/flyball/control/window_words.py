@@ -39,13 +39,26 @@ def named(window: WindowSummary) -> tuple[str, ...]:
     return (*window.metrics, *window.live, *window.estimates)
 
 
+def answered(window: WindowSummary) -> int:
+    """Of the labelled rows that its metrics are of, those that it answered itself. Where that is not known: of all that have a label in its time, whoever answered."""
+    rows = _measured(window)
+    return window.labels if rows is None else rows - window.shadow
+
+
+def _measured(window: WindowSummary) -> int | None:
+    """Labelled rows that its metrics are of; None: it is immature, or they are corrected or refused."""
+    if not window.mature or window.labels_note or not window.metrics:
+        return None
+    return max(each.n for each in window.metrics.values())
+
+
 def labelled(window: WindowSummary) -> str:
     """How many labelled rows its metrics are of, or how many are here while others are waited for: `284 rows, of them 220 in shadow`."""
     if not window.mature:
         return f"{window.labels} ({'given up' if window.given_up else 'waiting'})"
-    if window.labels_note or not window.metrics:
+    rows = _measured(window)
+    if rows is None:
         return str(window.labels)
-    rows = max(each.n for each in window.metrics.values())
     return f"{rows} rows, of them {window.shadow} in shadow" if window.shadow else str(rows)
 
 

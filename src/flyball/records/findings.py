@@ -229,7 +229,8 @@ class WindowSummary(msgspec.Struct, frozen=True, kw_only=True):
     judged_by: str = ""
     """Digest of the rows and labels that its metrics are of; empty: immature."""
     shadow: int = 0
-    """Of the labelled rows that `metrics` are of, those that it scored in shadow: users got another's answer, and `predictions` does not count them."""
+    """Of the labelled rows that `metrics` are of, those that it scored in shadow and did not answer. `predictions` counts all rows that were answered while it was
+    champion, whoever answered them: beside a canary some of these are among them, those from before it took over are not."""
     judged_rows: int | None = None
     """Of it, answered and held when it was judged; None: immature, or of a release that did not keep it."""
     held_in_part: str = ""

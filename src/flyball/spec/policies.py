@@ -39,7 +39,7 @@ class DoSpec(Section):
 
     action: DoAction
     history: Span | Literal["all", "since_change"] | None = None
-    """Retrain on the last so much, or on the rows since the change that the newest finding tells of; None: as `train.history` says."""
+    """Retrain on the last so much, or on the rows since the change that findings of the model tell of; None: as `train.history` says."""
     entrants: list[Strategy] | None = Field(default=None, min_length=1)
     """Improve: what is tried beside the champion; None: all that the project can do."""
     on_faults: bool = False

@@ -12,6 +12,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from flyball.control.reports import StatusReport
+from flyball.control.window_words import answered
 from flyball.records.evidence import Evidence
 from flyball.records.findings import FindingKind, IncidentKind, WindowSummary
 from flyball.records.jobs import FINISHED
@@ -97,7 +98,7 @@ def _of(status: StatusReport, name: str, words: str, windows: tuple[WindowSummar
     ends = [(model, each.end.timestamp()) for each in windows]
     yield _gauge(f"flyball_{name}_end_seconds", f"End of the newest {words}, since 1970", _OF_MODEL, ends)
     rows = [
-        ((*model, of), count) for each in windows for of, count in (("predictions", each.predictions), ("labels", each.labels))
+        ((*model, of), count) for each in windows for of, count in (("predictions", each.predictions), ("labels", answered(each)))
     ]
     yield _gauge(f"flyball_{name}_rows", f"Rows of the newest {words}", ("model", "of"), rows)
 

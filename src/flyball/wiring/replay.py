@@ -29,7 +29,7 @@ from flyball.control.engine import Engine
 from flyball.control.ports import SCHEMA, Say
 from flyball.control.replay import TICK, Columns, History, Replay, Work, plan_history, refuse_unanswerable
 from flyball.control.replay_diary import Diary
-from flyball.control.replay_metrics import metric_of
+from flyball.control.replay_metrics import measured, metric_of
 from flyball.control.replay_position import Position, Stage
 from flyball.control.replay_report import ReplayReport
 from flyball.control.replay_result import Lived, report_of
@@ -220,7 +220,9 @@ def _live(home: Home, plan: ReplaySpec, history: History, say: Say, files: Repla
         history = history._replace(frame=as_trained(history.frame, schema.of_data))
         # What was imported by now lives as long as the process: three quarters of all that the garbage collector would look through again and again.
         gc.freeze()
-        lived.live(history, work, Diary(engine, metric_of(engine.world.spec.task, engine.world.spec.evaluate.primary)).day)
+        declared = engine.world.spec
+        told = measured(declared.task, metric_of(declared.task, declared.evaluate.primary))
+        lived.live(history, work, Diary(engine, told).day)
         traffic.close()
     return Lived(engine, history, columns_of(home), lived.sent)
 

@@ -17,7 +17,7 @@ from flyball.adapters.report_page import render
 from flyball.adapters.report_page.__main__ import main
 from flyball.adapters.report_page.page import HERE
 from flyball.control.decisions import ROOMS
-from flyball.control.replay_report import AloneFigures, DriftMap, GovernedFigures, ReplayReport
+from flyball.control.replay_report import AloneFigures, DriftMap, GovernedFigures, Performance, ReplayReport
 from flyball.records import codec
 
 
@@ -173,6 +173,19 @@ def test_another_metric_leads_and_has_no_interval_of_the_area(report: ReplayRepo
     assert "0.123" in shown
     assert "interval of each point" not in shown
     assert "interval of each point" in Reader(render(report)).text
+    # Of several classes the area leads as well, and has none.
+    spans = {
+        calendar: tuple(msgspec.structs.replace(each, governed=without(each.governed), alone=without(each.alone)) for each in getattr(report, calendar))
+        for calendar in ("months", "weeks", "days")
+    }  # fmt: skip
+    assert (
+        "interval" not in Reader(render(msgspec.structs.replace(report, task="multiclass", **spans))).text.partition("Drift")[0]
+    )
+
+
+def without(figures: Performance) -> Performance:
+    """Their interval."""
+    return msgspec.structs.replace(figures, lower=None, upper=None)
 
 
 def test_of_several_units_in_a_month_each_ones_own_area_and_what_was_decided_are_told(report: ReplayReport, page: str) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
+import polars as pl
 import pytest
 from projects import AILING, AS_OF, LOGISTIC, START, TUNED, Told, package_in, project, request, served, spec
 from towns import CHANCE, CHANGE, DAYS, EVERYTHING, ROWS, WEIGHED, Town, standings_of
@@ -15,6 +17,7 @@ from flyball.adapters.packages import LocalPackages
 from flyball.adapters.steps import run_steps
 from flyball.adapters.steps.apart import Apart
 from flyball.adapters.steps.cache import StepCache
+from flyball.adapters.steps.mended import enough
 from flyball.adapters.steps.situation import Run
 from flyball.adapters.steps.tournament import STEP, key_of
 from flyball.autopilot import contest, tournament
@@ -75,6 +78,33 @@ def test_where_only_the_level_moved_a_map_over_the_champions_scores_wins_and_not
     assert threshold.gain.name == contest.COST_GAIN
     assert threshold.gain.lower > 0.0
     assert threshold.threshold < 0.3
+
+
+def test_where_too_few_of_a_class_came_since_the_change_a_map_is_of_all_rows_that_are_new(tmp_path: Path) -> None:
+    """More than 1,000 rows since then, of which 8 are yes, are no rows to fit on; those since the champion was fitted are."""
+    town = Town(tmp_path / "p", "level")
+    rows = pl.read_parquet(town.directory / "rows.parquet")
+    since = pl.col("at") >= CHANGE
+    rare = pl.when(since).then((since.cum_sum() % 128 == 1).cast(pl.Int64)).otherwise(pl.col("late"))
+    rows.with_columns(late=rare).write_parquet(town.directory / "rows.parquet")
+    before = rows.with_columns(late=rare).filter(since & (pl.col("at") < START + timedelta(days=100)))["late"]
+    assert (before.len(), before.sum()) == (1013, 8)
+    for each in entrants_of(town.held("recalibrate", "rethreshold", since=CHANGE)).values():
+        assert each.gain is not None, each.words
+        assert each.gain.value > 0.05
+
+
+def test_of_whatever_task_rows_are_enough_where_something_can_be_fitted_on_them() -> None:
+    for labels, binary, classes in (
+        ([900, 19], False, False),
+        ([900, 20], True, True),
+        ([79, 20], False, False),
+        ([900], False, False),
+    ):
+        rows = np.repeat(np.arange(len(labels)), labels).astype(float)
+        assert (enough("binary", rows), enough("multiclass", rows)) == (binary, classes), labels
+        assert enough("regression", rows) is (rows.size >= 100)
+    assert enough("multiclass", np.repeat([0.0, 1.0, 2.0], [900, 25, 3]))
 
 
 def test_another_declared_threshold_is_another_tournament(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ MOVED = symptom(2, FindingKind.FEATURE_DRIFT, "temp")
 REFUSED = msgspec.structs.replace(symptom(1, FindingKind.DATA_QUALITY, "temp"), fault="schema")
 BROKEN = symptom(3, FindingKind.CONCEPT_DRIFT, "labels")
 
-MENDED = "on 900 rows that both answered this champion lost 0.2000 less a row than the unit before"
+MENDED = "on 900 rows that both answered the loss of this champion is 0.2000 a row less than that of the unit before"
 
 
 def case(*symptoms: Symptom, **changes: object) -> Case:

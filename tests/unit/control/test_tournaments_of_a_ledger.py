@@ -4,13 +4,14 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
-from ledger_world import world_at
+from ledger_world import SPEC, world_at
 
 from flyball.control import jobs, tournaments
 from flyball.control.world import World, draft, put
 from flyball.records.effects import Effect
 from flyball.records.evidence import Evidence
 from flyball.records.jobs import Job, JobStatus
+from flyball.records.maps import ScoreMap
 from flyball.records.release import Champion, Phase, ReleaseState
 from flyball.records.tournaments import Entrant, Standings, Tournament
 from flyball.records.unit import Unit
@@ -173,3 +174,38 @@ def test_tournaments_that_trained_and_nobody_won_count_since_the_last_that_someb
     refused = Job(id="j-0009", model="shop", requested_at=AT, as_of=AT, cause="d-0", status=JobStatus.REFUSED)
     world.record(draft(AT, "job.refused", "job:j-0009", {}, (put("job", "j-0009", refused),)))
     assert lost() == 1, "its winner came to nothing"
+
+
+def test_of_a_version_the_unit_at_the_declared_threshold_comes_back_and_not_the_one_of_the_changed_world() -> None:
+    """Newest first, the threshold that was chosen for the world of then came back with the version, and the version as declared was never asked."""
+    world = world_at(AT + timedelta(days=9), {**SPEC, "serve": {"threshold": 0.4}})
+    declared = Unit(id="u1", model="shop", version=1, manifest_digest="one", threshold=0.4, policy_digest="p")
+    chosen = msgspec.structs.replace(declared, id="u1t", threshold=0.89)
+    a_map = ScoreMap(method="platt", scores=(0.0, 1.0), answers=(0.0, 1.0), rows=200)
+    maps = [
+        msgspec.structs.replace(
+            declared, id=f"u1m{number}", calibration=msgspec.structs.replace(a_map, until=AT + timedelta(number))
+        )
+        for number in (1, 2)
+    ]
+    other = msgspec.structs.replace(
+        declared, id="u2", version=2, manifest_digest="two", threshold=0.7
+    )  # another one was declared then
+    units = (declared, chosen, *maps, other)
+    puts = [put("unit", each.id, each) for each in units]
+    for place, each in enumerate(units):
+        state = ReleaseState(
+            id=f"r-000{place}", model="shop", challenger=each.id, champion="u0", phase=Phase.SETTLED, opened_at=AT, entered_at=AT, cause="d-1"
+        )  # fmt: skip
+        puts.append(put("release", state.id, state))
+    world.record(draft(AT, "test", "model:shop", {}, puts))
+
+    def competing(champion: str) -> tuple[str, ...]:
+        verified = tuple(each.id for each in units if each.id != champion)
+        now = Champion(model="shop", unit=champion, since=AT, release="r-0001", verified=(*verified, champion))
+        return tournaments.earlier_units(world, now)
+
+    assert competing("u2") == ("u1", "u1m2")
+    assert competing("u1m2") == ("u1", "u2")
+    # No score of it is another: whose threshold it should be is `rethreshold`'s to say.
+    assert competing("u1t") == ("u1m2", "u2")

@@ -39,3 +39,18 @@ def test_a_unit_by_itself_is_told_with_its_id_once() -> None:
     assert with_id("v1", 1, "ua") == with_id("", 1, "ua") == with_id("v1 (ua)", 1, "ua") == "version 1 (ua)"
     assert with_id("v1 (map of 2024-02-05)", 1, "ub") == "version 1 (map of 2024-02-05, ub)"
     assert with_id("", None, "ub") == "version ? (ub)"
+
+
+def test_no_threshold_is_told_as_another_one_and_none_as_if_it_let_everything_through() -> None:
+    """0.304 stood as `threshold 0.3` beside a declared 0.3, and 0.996 as `threshold 1`."""
+    for threshold, told in (
+        (0.304, "0.304"),
+        (0.996, "0.996"),
+        (0.99996, "0.99996"),
+        (0.0012, "0.0012"),
+        (0.88, "0.88"),
+        (1.0, "1"),
+        (0.0, "0"),
+    ):
+        assert names_of((made("ua", threshold=threshold),), 0.3) == {"ua": f"v1 (threshold {told})"}
+    assert names_of((made("ua", threshold=1.0 - 1e-12),), 0.5) == {"ua": "v1 (threshold 0.999999999999)"}

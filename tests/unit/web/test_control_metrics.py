@@ -51,9 +51,11 @@ def test_windows_tell_the_newest_and_the_newest_whose_labels_have_come() -> None
     shown = status()
     mature = shown.windows[0]
     assert mature.mature
-    area = Evidence(name="roc_auc", value=0.8, lower=0.7, upper=0.9)
+    area = Evidence(name="roc_auc", value=0.8, lower=0.7, upper=0.9, n=284)
     void = Evidence(name="roc_auc", value=None, note="void: too few rows")
-    mature = msgspec.structs.replace(mature, metrics={"roc_auc": area, "brier": Evidence(name="brier", value=0.2)})
+    mature = msgspec.structs.replace(
+        mature, labels=300, shadow=220, metrics={"roc_auc": area, "brier": Evidence(name="brier", value=0.2)}
+    )
     young = msgspec.structs.replace(
         mature, start=mature.end, end=NOW, mature=False, predictions=7, labels=3, metrics={}, estimates={"roc_auc": void}
     )
@@ -66,7 +68,10 @@ def test_windows_tell_the_newest_and_the_newest_whose_labels_have_come() -> None
     assert ("flyball_metric_lower", "metric=brier", model) not in found
     assert ("flyball_estimate", "metric=roc_auc", model) not in found, "what is void is no number"
     assert found["flyball_window_rows", model, "of=predictions"] == 7.0
-    assert found["flyball_mature_window_rows", model, "of=labels"] == mature.labels
+    assert found["flyball_mature_window_rows", model, "of=labels"] == 64.0, (
+        "what it answered itself of the rows that its metrics are of"
+    )
+    assert found["flyball_window_rows", model, "of=labels"] == 3.0
     assert found["flyball_window_end_seconds", model] == NOW.timestamp()
     assert found["flyball_mature_window_end_seconds", model] == mature.end.timestamp()
     assert found["flyball_window_seconds", model] == (NOW - mature.end).total_seconds()

@@ -45,6 +45,8 @@ class Page(NamedTuple):
     pooled: str
     """How that was made of answers of several units; empty: that makes no difference."""
     better: str
+    intervals: bool
+    """Whether the pictures have any: of an area of two classes."""
     alone: float | None
     governed: float | None
     gain: float | None
@@ -109,6 +111,7 @@ def _page(report: ReplayReport, zone: ZoneInfo) -> Page:
         others=tuple((name, METRIC_NAMES[name]) for name in others),
         pooled=POOLED if BY_UNIT in others else "",
         better="higher" if report.metric in HIGHER_IS_BETTER else "lower",
+        intervals=report.metric == "roc_auc" and any(month.governed.lower is not None for month in report.months),
         alone=alone,
         governed=governed,
         gain=_better(report.metric, alone, governed),

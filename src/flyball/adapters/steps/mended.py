@@ -16,6 +16,15 @@ LEAST_ROWS, LEAST_OF_A_CLASS = 100, 20
 """Below it a map of two parameters is known to ±0.3 in log odds at best, a level to a tenth of the labels' spread, and a threshold is chance."""
 
 
+def enough(task: Task, labels: Floats) -> bool:
+    """Whether so many rows, of such classes, can be fitted on; how scores go with them is not asked."""
+    if task == "regression":
+        return bool(labels.size >= LEAST_ROWS)
+    _, counts = np.unique(labels, return_counts=True)
+    rarer = np.minimum(counts, labels.size - counts)
+    return bool(labels.size >= LEAST_ROWS and rarer.max(initial=0) >= LEAST_OF_A_CLASS)
+
+
 def mapped(task: Task, scores: Floats, labels: Floats, until: datetime) -> AnswerMap:
     """Fitted on the model's own `scores` (n_rows, n_scores) of rows that it was not fitted on. Raises DataError in words where nothing can be fitted."""
     if task == "regression":

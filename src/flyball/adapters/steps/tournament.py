@@ -18,7 +18,7 @@ from flyball.adapters.environment import refuse_change
 from flyball.adapters.packages import LocalPackages
 from flyball.adapters.steps.apart import Apart, length_of
 from flyball.adapters.steps.evaluate import answers_of, answers_of_trained
-from flyball.adapters.steps.mended import LEAST_ROWS, mapped, thresholded
+from flyball.adapters.steps.mended import enough, mapped, thresholded
 from flyball.adapters.steps.recipes import PLAIN, Recipe
 from flyball.adapters.steps.situation import Rows, Run, divided, read_rows
 from flyball.adapters.steps.train import digest_at, takes_weights
@@ -78,10 +78,11 @@ class Ground(NamedTuple):
     """Entrant → until when rows do not judge it, since a release took it back."""
 
     def fresh(self) -> Rows:
-        """What the champion was not fitted on and nobody is judged by; since the change alone, where there are enough of them."""
+        """What the champion was not fitted on and nobody is judged by; since the change alone, where those can be fitted on: of a rare class
+        there may be too few yet among however many rows, and a map of both worlds is better than none."""
         rows = self.before.where(self.before.event_us > fitted_until_us(self.champion))
         changed = rows if self.since_us is None else rows.where(rows.event_us >= self.since_us)
-        return changed if changed.labels.size >= LEAST_ROWS else rows
+        return changed if enough(self.signature.task, changed.labels) else rows
 
     def losses(self, answers: Floats, fitted_until_us: int) -> Floats:
         found: Floats = bounded_loss(self.signature.task, answers, self.judges.labels, self.scale)
