@@ -142,7 +142,7 @@ class Maturing:
         waited = patience.patience(self._policy, self._delays(join) if self._policy.label_delay is None else None)
         late = [window for window in late if now >= window.end + waited][:MOST_A_TICK]
         moved = [
-            patience.given_up(window, join.labelled(micros(window.start), micros(window.end), window.unit), now - window.end)
+            patience.given_up(window, join.labelled(micros(window.start), micros(window.end)), now - window.end)
             for window in late
         ]
         if moved:

@@ -267,7 +267,7 @@ class Windows:
         join = self._observation.join
         return WindowSummary(
             model=window.model, unit=window.unit, start=window.start, end=window.end, predictions=rows,
-            labels=join.labelled(micros(window.start), micros(window.end), window.unit) if join else 0, mature=False, drift=distances or {},
+            labels=join.labelled(micros(window.start), micros(window.end)) if join else 0, mature=False, drift=distances or {},
         )  # fmt: skip
 
     def _failures(self, window: Window, champion: Champion) -> tuple[Finding, ...]:
