@@ -65,8 +65,8 @@ ENOUGH = 8
 """Own windows from which on how they differ is learned from them alone."""
 FOUR_FIFTHS, REACH, WINDOWS_A_DEGREE = 0.8, 1.2816, 2
 """That share of a normal's values lies within so many standard deviations; told from so few windows, it is worth half of their degrees (simulated)."""
-NEAR = 1.2815515655446004
-"""Quantile of the normal for the interval of the gain, whose coverage is 0.8."""
+COVERED, NEAR = 0.8, 1.2815515655446004
+"""Chance that a tournament's gain is within its interval, and the normal's quantile for it."""
 
 
 class JudgedWindow(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from flyball.autopilot.case import Case, Labels, Symptom
 from flyball.control import incidents
 from flyball.control.declared_slices import columns_of
 from flyball.control.diagnoses import Known, known, told_of
-from flyball.control.effects import what
+from flyball.control.effects import quantity
 from flyball.control.happenings import happenings
 from flyball.control.labelled_rows import sampled
 from flyball.control.observe import Observation, WindowKey
@@ -173,7 +173,7 @@ def _brought(effect: Effect | None, unit: str) -> str:
     value, upper, n = effect.realised.value, effect.realised.upper, effect.realised.n
     if value is None or upper is None or upper >= 0.0:
         return ""
-    return f"on {n} rows that both answered the {what(effect.realised)} of this champion is {-value:.4f} a row less than that of the unit before"
+    return f"on {n} rows that both answered the {quantity(effect.realised)} of this champion is {-value:.4f} a row less than that of the unit before"
 
 
 def _is_harmless(finding: Finding) -> bool:

@@ -269,8 +269,8 @@ def _record(world: World, kind: str, effect: Effect, puts: tuple[Put, ...]) -> N
     world.record(draft(world.now(), kind, subject, codec.plain(effect), states, actor="autopilot", key=key))
 
 
-def what(found: Evidence) -> str:
-    """Differs, in words."""
+def quantity(found: Evidence) -> str:
+    """Whose difference it is."""
     return "cost of wrong answers" if found.name == COST else "loss"
 
 
@@ -279,7 +279,7 @@ def words_of(effect: Effect) -> str:
     realised = effect.realised
     if realised is None or realised.value is None:
         return realised.note if realised is not None else ""
-    brought = f"{what(realised)} {realised.value:+.4f} over {realised.n} rows"
+    brought = f"{quantity(realised)} {realised.value:+.4f} over {realised.n} rows"
     harm = f"it did harm ({realised.lower:+.4f} to {realised.upper:+.4f})" if effect.harmed else ""
     if effect.expected is None:
         return f"{brought}; nothing was foretold{f': {harm}' if harm else ''}"

@@ -121,10 +121,10 @@ class Engine:
         """A machine that was paused for days, or began with a wrong clock, would stamp rows with it for weeks: gateways go by this clock. A release counts time, so
         while one is under way a clock that was set is followed slowly."""
         if self.releases.active() is None and (ahead := self.world.ports.clock.catch_up()):
-            seconds = timedelta(seconds=round(ahead.total_seconds()))
+            whole = timedelta(seconds=round(ahead.total_seconds()))
             self.world.say(
                 "bad",
-                f"the machine's clock was set ahead of this process's: it is {format_duration(seconds)} later than was known",
+                f"the machine's clock was set ahead of this process's: it is {format_duration(whole)} later than was known",
             )
 
     def _forget_old_refusals(self) -> None:

@@ -4,9 +4,10 @@ from datetime import datetime
 
 from flyball.autopilot import considered
 from flyball.autopilot.decide import AutopilotPolicy, AutopilotSituation
+from flyball.autopilot.worth import COVERED
 from flyball.control import decisions
 from flyball.control.decision_reports import Explanation, Option
-from flyball.control.effects import what
+from flyball.control.effects import quantity
 from flyball.control.telling_events import event_words
 from flyball.control.todos import Todo
 from flyball.control.waiting import waiting
@@ -35,8 +36,6 @@ _AFTER = (
     "effect.measured",
 )
 AFTERWARDS_SHOWN = 12
-COVERED = 0.8
-"""Chance that a tournament's gain is within its interval, as `worth.NEAR` has it."""
 
 
 def explain(world: World, decision_id: str) -> Explanation:
@@ -158,7 +157,7 @@ def _foretold(effect: Effect) -> str:
     predicted = effect.predicted
     if predicted.value is None or predicted.lower is None or predicted.upper is None:
         return f"{effect.action} took effect; nothing was foretold: {predicted.note}"
-    return f"{effect.action} took effect, foretold: {what(predicted)} {predicted.value:+.4f} ({predicted.lower:+.4f} to {predicted.upper:+.4f})"
+    return f"{effect.action} took effect, foretold: {quantity(predicted)} {predicted.value:+.4f} ({predicted.lower:+.4f} to {predicted.upper:+.4f})"
 
 
 def _afterwards(world: World, decision: Decision) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from flyball.autopilot.entrants import Strategy
 from flyball.control.todos import Todo
 from flyball.control.world import World
 from flyball.records.release import Phase, ReleaseState
-from flyball.records.tournaments import Entrant, Standings, Tournament
+from flyball.records.tournaments import Entrant, Tournament
 from flyball.records.unit import Unit
 from flyball.registry.unit import answers_alike
 
@@ -26,7 +26,7 @@ def why_not(world: World, won: Entrant, unit: Unit, since: datetime | None) -> s
         alike, newer = answers_alike(other, unit), since is not None and since >= release.entered_at
         if alike and not (newer and (fitted or (as_it_was and release.cause in policies))):
             return f"it would be what {release.id} took back ({release.challenger})"
-        if fitted and not newer and _judged(world, won.name, other.id):
+        if fitted and not newer and _won_as(world, won.name, other.id):
             return f"rows that judge it are older than {release.id}, which took back {release.challenger}"
     return ""
 
@@ -70,6 +70,6 @@ def _taken_back(world: World, version: int | None = None) -> list[tuple[Unit, Re
     return [(unit, release) for unit, release in last if release.phase in _GOES_BACK]
 
 
-def _judged(world: World, entrant: str, unit: str) -> list[Standings]:
-    """Of tournaments that such an entrant won as this unit."""
-    return [each.standings for each in world.all("tournament", Tournament) if each.winner == entrant and each.unit == unit]
+def _won_as(world: World, entrant: str, unit: str) -> bool:
+    """Whether such an entrant won a tournament as this unit."""
+    return any(each.winner == entrant and each.unit == unit for each in world.all("tournament", Tournament))

@@ -164,6 +164,12 @@ def test_what_answers_the_same_brings_nothing_and_a_threshold_what_wrong_answers
     assert found.realised.value == pytest.approx(costs if name == "cost_difference" else life.brought(), abs=1e-6)
 
 
+def track_of(life: Life) -> EffectTrack:
+    found = life.world.get("effects", "retrain", EffectTrack)
+    assert found is not None
+    return found
+
+
 def test_an_act_that_did_harm_counts_however_wide_was_what_was_foretold() -> None:
     """Four good days and three bad ones foretell next to nothing; whatever comes then was to be expected."""
     life = Life()
@@ -175,8 +181,7 @@ def test_an_act_that_did_harm_counts_however_wide_was_what_was_foretold() -> Non
     assert found.expected[0] < 0.0 < found.realised.value < found.expected[1]  # type: ignore[operator]
     assert (found.missed, found.harmed, found.worse, found.untold) == (False, True, True, False)
     assert found.words.endswith("was to be expected: it did harm (+0.1300 to +0.1300)")
-    track = life.world.get("effects", "retrain", EffectTrack)
-    assert track is not None
+    track = track_of(life)
     assert (track.judged, track.missed, track.worse, track.harmed) == (1, 0, 1, 1)
 
 
@@ -188,8 +193,7 @@ def test_of_an_act_that_was_not_foretold_harm_is_told_and_nothing_else() -> None
     found = life.look(SETTLED + DAY)
     assert (found.expected, found.missed, found.worse) == (None, None, True)
     assert found.words.endswith("; nothing was foretold: it did harm (+0.1300 to +0.1300)")
-    track = life.world.get("effects", "retrain", EffectTrack)
-    assert track is not None
+    track = track_of(life)
     assert (track.judged, track.unforetold, track.missed, track.worse) == (1, 1, 0, 1)
 
 
